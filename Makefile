@@ -1,0 +1,32 @@
+# Each target is one command a contributor types; `make check` is what must be green.
+PYTHON ?= python
+
+.PHONY: install check fix test slow bench gallery newcomer
+
+install:  ## the package as it stands here, with everything the tests need
+	$(PYTHON) -m pip install -e '.[test]'
+
+check:  ## style, types and tests
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
+	$(PYTHON) -m pytest
+
+fix:  ## what can be mended by machine
+	$(PYTHON) -m ruff check --fix .
+	$(PYTHON) -m ruff format .
+
+test:  ## the tests alone
+	$(PYTHON) -m pytest
+
+slow:  ## the tests that take minutes
+	$(PYTHON) -m pytest -m slow
+
+bench:  ## timings against peers, in one run, with ratios
+	$(PYTHON) benchmarks/race.py
+
+gallery:  ## docs/gallery, drawn and measured again
+	$(PYTHON) -m ravine gallery docs/gallery
+
+newcomer:  ## the README's first two blocks in a fresh clone and an empty environment
+	bash tests/newcomer.sh 1 2

@@ -1,0 +1,7 @@
+"""Pictures: figures and films of races. Matplotlib is imported when the first one is asked for."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__, ["data", "figures", "film", "gallery", "notebook"], {"figures": ["draw", "save"]}
+)

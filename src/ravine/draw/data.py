@@ -1,0 +1,236 @@
+"""Pictures as data: what a figure shows, before anything is drawn. Every shape is stated; a drawing only reads these."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from ravine.result import Race, Run
+from ravine.surfaces.interface import Array, Surface
+
+Box = tuple[tuple[float, float], ...]  # per coordinate, low and high
+
+BANDS = 14  # between contour lines
+GRID = 241  # points along an axis: an odd number has one in the middle
+
+
+class Terrain(NamedTuple):
+    """Hold heights over a rectangle."""
+
+    x: Array  # (columns,)
+    y: Array  # (rows,)
+    height: Array  # (rows, columns)
+    levels: Array  # (BANDS + 1,), rising
+
+
+class Trail(NamedTuple):
+    """Hold one path on a terrain or a curve."""
+
+    label: str
+    hue: int  # which colour of the palette
+    points: Array  # (steps + 1, n)
+    values: Array  # (steps + 1,)
+    outcome: str  # in words
+
+
+class Panel(NamedTuple):
+    """Hold the trails that are drawn into one picture."""
+
+    title: str
+    trails: tuple[Trail, ...]
+
+
+class Scene(NamedTuple):
+    """Hold a row of pictures over the same box and heights."""
+
+    title: str
+    axes: tuple[str, ...]  # the names of the coordinates
+    box: Box
+    panels: tuple[Panel, ...]
+    minima: Array  # (k, n), those inside the box
+
+
+class Curve(NamedTuple):
+    """Hold values against steps, with the slope that was predicted."""
+
+    label: str
+    hue: int
+    heights: Array  # (steps + 1,), above `Curves.floor`
+    predicted: Array  # (steps + 1,), NaN where nothing is predicted
+
+
+class Curves(NamedTuple):
+    """Hold the loss curves of a race."""
+
+    title: str
+    floor: float  # what was subtracted from the values
+    meaning: str  # of the vertical axis
+    curves: tuple[Curve, ...]
+
+
+def scene(race: Race, panels: str = "", box: Box | None = None) -> Scene:
+    """Return the picture of a race on a surface of one or two coordinates.
+
+    Args:
+        race: whose trajectories.
+        panels: which setting tells the panels apart (`lr`, `mu`, `rule`, `start`, …); empty for one panel.
+        box: what is shown; without it, what holds the trajectories.
+    """
+    box = box or fitting_box(race.surface, race.runs)
+    hues = _hues(race.runs, panels)
+    groups: dict[str, list[Trail]] = {}
+    for run, hue in zip(race.runs, hues, strict=True):
+        title = _group(run, panels)
+        label = _without(run.method.label, panels)
+        groups.setdefault(title, []).append(Trail(label, hue, run.positions, run.values, outcome(run)))
+    lowest = [m.point for m in race.surface.minima] or _hollows(race.runs)
+    inside = [p for p in lowest if all(low <= c <= high for c, (low, high) in zip(p, box, strict=True))]
+    minima = np.array(inside, float).reshape(-1, race.surface.dim)
+    drawn = tuple(Panel(title, tuple(trails)) for title, trails in groups.items())
+    return Scene(title_of(race.surface), race.surface.variables, box, drawn, minima)
+
+
+def terrain(surface: Surface, box: Box, size: int = GRID) -> Terrain:
+    """Return the heights of a surface of two coordinates over a box."""
+    x, y = (np.linspace(low, high, size) for low, high in box)
+    height = surface.value(np.stack(np.meshgrid(x, y), axis=-1))
+    return Terrain(x, y, height, levels(height))
+
+
+def levels(height: Array) -> Array:
+    """Choose heights for contour lines so that both the valley and the far slopes read.
+
+    Half of the way between equal areas (quantiles, which read everywhere) and equal steps of the square root (which
+    draw a quadratic as evenly spaced ellipses); both crowd where the ground is flat.
+    """
+    finite = height[np.isfinite(height)]
+    if not finite.size or finite.max() <= finite.min():
+        base = float(finite[0]) if finite.size else 0.0
+        return base + np.linspace(0, 1, BANDS + 1)
+    share = np.linspace(0, 1, BANDS + 1)
+    low, high = finite.min(), np.quantile(finite, 0.995)
+    areas = np.quantile(finite, share)
+    roots = low + (high - low) * share**2
+    found = np.unique((areas + roots) / 2)
+    return found if len(found) > 2 else np.linspace(low, finite.max(), BANDS + 1)
+
+
+def curves(race: Race) -> Curves:
+    """Return the loss curves of a race, each with the slope that its predicted rate gives it, through its last third.
+
+    The value shrinks by the square of the rate, because near a minimum it grows with the square of the distance.
+    """
+    known = [m.value for m in race.surface.minima]
+    lowest = min(float(np.min(run.values)) for run in race.runs)
+    floor = min(known, default=0.0) if known and min(known) <= lowest else (0.0 if lowest > 0 else lowest)
+    drawn = []
+    for run, hue in zip(race.runs, _hues(race.runs, ""), strict=True):
+        above = run.values - floor
+        predicted = np.full(len(above), np.nan)
+        rate, third = run.predicted_rate, len(above) * 2 // 3
+        if rate and len(above) > 6 and above[third:].max() > 0:
+            steps = np.arange(len(above))
+            peak = third + int(np.argmax(above[third:]))
+            with np.errstate(under="ignore"):
+                predicted = above[peak] * rate ** (2.0 * (steps - peak))
+            predicted[: len(above) // 4] = np.nan
+        drawn.append(Curve(run.method.label, hue, above, predicted))
+    meaning = "value" if floor == 0 else f"value above {floor:.6g}"
+    return Curves(title_of(race.surface), floor, meaning, tuple(drawn))
+
+
+def fitting_box(surface: Surface, runs: Sequence[Run]) -> Box:
+    """Return what a picture should show: the trajectories and the minimum, without following one that flees."""
+    starts = np.array([run.start for run in runs])
+    lowest = [m.point for m in surface.minima if m.everywhere] or _hollows(runs)
+    anchors = np.array([*starts, *lowest])
+    if not lowest:
+        anchors = np.concatenate(
+            [anchors, *(run.positions[-1:] for run in runs if run.stopped in ("steps", "gradient"))]
+        )
+    low, high = anchors.min(axis=0), anchors.max(axis=0)
+    reach = np.maximum(high - low, 0.05 * (1 + abs(anchors).max(axis=0)))
+    fences = low - 1.2 * reach, high + 1.2 * reach
+    points = np.clip(np.concatenate([anchors, *(run.positions for run in runs)]), *fences)
+    low, high = points.min(axis=0), points.max(axis=0)
+    span = np.maximum(high - low, 0.2 * reach)
+    middle = (low + high) / 2
+    low, high = middle - 0.58 * span, middle + 0.58 * span
+    if surface.domain:
+        domain = np.array(surface.domain)
+        wide = domain[:, 1] - domain[:, 0]
+        inside = (starts >= domain[:, 0]).all() and (starts <= domain[:, 1]).all()
+        if inside and (surface.dim == 1 or (high - low > 0.3 * wide).any()):
+            low, high = domain[:, 0], domain[:, 1]
+    # A box a hundred times as long as wide shows a line: widen the narrow side to a tenth.
+    span = high - low
+    narrow = np.maximum(span, span.max() / 10 if len(span) > 1 else 0)
+    low, high = low - (narrow - span) / 2, high + (narrow - span) / 2
+    return tuple((float(a), float(b)) for a, b in zip(low, high, strict=True))
+
+
+def between(points: Array, most: int = 4000) -> Array:
+    """Return a path with points between its steps, so that a line through them follows the ground; (k, n) as before."""
+    parts = max(1, min(12, most // max(len(points), 1)))
+    at = np.arange((len(points) - 1) * parts + 1) / parts
+    before = np.minimum(at.astype(int), max(len(points) - 2, 0))
+    after = np.minimum(before + 1, len(points) - 1)
+    share = (at - before)[:, None]
+    path: Array = points[before] * (1 - share) + points[after] * share
+    return path
+
+
+def _hollows(runs: Sequence[Run]) -> list[tuple[float, ...]]:
+    """Return the minima to which the first runs lead, each once."""
+    found = [run.hollow for run in runs[:8] if run.surface.dim <= 2]
+    return list(dict.fromkeys(tuple(map(float, point.round(9))) for point in found if point is not None))
+
+
+def outcome(run: Run) -> str:
+    """Say in a few words how a run ended."""
+    if run.stopped in ("diverged", "undefined"):
+        return f"{run.stopped} at step {run.steps}"
+    return f"{number(run.value)} after {run.steps} steps"
+
+
+def number(value: float) -> str:
+    """Write a number in three digits, the way a legend wants it.
+
+    >>> number(21709.67), number(6.9476478), number(1.2e-9)
+    ('21710', '6.95', '1.2e-09')
+    """
+    if value and math.isfinite(value) and 1e-2 <= abs(value) < 1e6:
+        return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
+    return f"{value:.3g}"
+
+
+def title_of(surface: Surface) -> str:
+    """Return a surface's formula for a title, or its name where the formula is long."""
+    return f"${surface.latex}$" if surface.latex and len(surface.latex) <= 72 else surface.name
+
+
+def _group(run: Run, panels: str) -> str:
+    if not panels:
+        return ""
+    if panels == "rule":
+        return run.method.name
+    if panels == "start":
+        return f"start ({', '.join(f'{c:g}' for c in run.start)})"
+    value = run.method.settings.get(panels)
+    return (
+        f"{panels} = {value:g}"
+        if isinstance(value, float | int)
+        else (str(value) if value is not None else f"no {panels}")
+    )
+
+
+def _without(label: str, panels: str) -> str:
+    """Leave out of a label what the panel's title says already."""
+    return " ".join(word for word in label.split(" ") if not panels or not word.startswith(f"{panels}="))
+
+
+def _hues(runs: Sequence[Run], panels: str) -> list[int]:
+    """Give each label its colour, the same in every panel."""
+    seen: dict[str, int] = {}
+    return [seen.setdefault(_without(run.method.label, panels), len(seen)) for run in runs]

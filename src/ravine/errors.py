@@ -1,0 +1,75 @@
+"""What can be wrong with what came in, each said in one sentence: what came, what is allowed, what to do."""
+
+import importlib
+from collections.abc import Iterable
+from types import ModuleType
+
+
+class RavineError(ValueError):
+    """Bad input; the message is one sentence, fit to be shown to whoever typed it."""
+
+
+class RuleError(RavineError):
+    """A rule or one of its settings is unknown or out of range."""
+
+
+class ScheduleError(RavineError):
+    """A schedule is unknown, or its numbers do not fit."""
+
+
+class SurfaceError(RavineError):
+    """A surface cannot be read, or is undefined where it was asked."""
+
+
+class AlgebraError(RavineError):
+    """A question about a row has no answer, such as a stability limit where nothing is stable."""
+
+
+class RaceError(RavineError):
+    """A race cannot be started: its starts, steps or stops do not fit."""
+
+
+class DrawError(RavineError):
+    """A picture cannot be drawn or written."""
+
+
+class MissingPackage(RavineError, ImportError):
+    """An optional package is not installed."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Say what was probably meant: the closest known word first, then all that are allowed.
+
+    >>> nearest("clasical", ["sgd", "classical"])
+    "did you mean 'classical'? Known: sgd, classical"
+    """
+    import difflib
+
+    known = list(known)
+    lowered = {name.lower(): name for name in known}
+    close = difflib.get_close_matches(word.lower(), lowered, n=1, cutoff=0.6)
+    hint = f"did you mean '{lowered[close[0]]}'? " if close else ""
+    return f"{hint}Known: {', '.join(known)}"
+
+
+def shown(text: object, limit: int = 60) -> str:
+    """Quote what came in for an error message, printable and cut to `limit` characters.
+
+    >>> shown("x" * 100, limit=8)
+    "'xxxxxxxx…'"
+    """
+    text = str(text)
+    return repr(text if len(text) <= limit else text[:limit] + "…")
+
+
+def require(package: str, *, extra: str, why: str) -> ModuleType:
+    """Import an optional package, or say which extra brings it and what it was wanted for.
+
+    >>> require("no_such_package", extra="torch", why="race torch optimizers")
+    Traceback (most recent call last):
+    ravine.errors.MissingPackage: to race torch optimizers, install it: pip install 'ravine[torch]'
+    """
+    try:
+        return importlib.import_module(package)
+    except ImportError as error:
+        raise MissingPackage(f"to {why}, install it: pip install 'ravine[{extra}]'") from error

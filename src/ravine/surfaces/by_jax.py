@@ -1,0 +1,49 @@
+"""Derivatives of a function written with JAX, taken by JAX in double precision."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ravine.errors import SurfaceError, require
+from ravine.surfaces.interface import Array
+
+
+def derivatives(
+    function: Callable[[Any], Any],
+) -> tuple[Callable[[Array], Array], Callable[[Array, Array], None], Callable[[Array], Array]]:
+    """Return heights, slopes and curvature, over columns (n, runs), of a function of one point (n,)."""
+    jax = require("jax", extra="optax", why="differentiate a function written with JAX")
+
+    def one(point: Any) -> Any:
+        answer = jax.numpy.asarray(function(point))
+        if answer.size != 1:
+            raise SurfaceError(f"the function returned shape {answer.shape}; return one number")
+        return answer.reshape(())
+
+    def in_double(derive: Callable[[Any], Any]) -> Callable[[Array], Array]:
+        compiled = jax.jit(derive)
+
+        def run(x: Array) -> Array:
+            try:
+                with double(jax):
+                    return np.asarray(compiled(jax.numpy.asarray(x)), float)
+            except SurfaceError:
+                raise
+            except Exception as error:
+                reason = " ".join(str(error).split())[:200]
+                raise SurfaceError(f"the function raised {type(error).__name__}: {reason}") from error
+
+        return run
+
+    gradient = in_double(jax.vmap(jax.grad(one), in_axes=1, out_axes=1))
+
+    def slopes(x: Array, out: Array) -> None:
+        out[...] = gradient(x)
+
+    return in_double(jax.vmap(one, in_axes=1)), slopes, in_double(jax.hessian(one))
+
+
+def double(jax: Any) -> Any:
+    """Return JAX's context of double precision, wherever this version keeps it."""
+    return jax.enable_x64(True) if hasattr(jax, "enable_x64") else jax.experimental.enable_x64()

@@ -1,0 +1,56 @@
+"""Derivatives of a function written with torch, taken by torch in double precision."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from ravine.errors import SurfaceError, require
+from ravine.surfaces.interface import Array
+
+
+def derivatives(
+    function: Callable[[Any], Any],
+) -> tuple[Callable[[Array], Array], Callable[[Array, Array], None], Callable[[Array], Array]]:
+    """Return heights, slopes and curvature, over columns (n, runs), of a function of one point (n,)."""
+    torch = require("torch", extra="torch", why="differentiate a function written with torch")
+
+    def one(point: Any) -> Any:
+        answer = function(point)
+        if not isinstance(answer, torch.Tensor) or answer.numel() != 1:
+            shape = tuple(getattr(answer, "shape", ()))
+            raise SurfaceError(f"the function returned {type(answer).__name__} of shape {shape}; return one number")
+        return answer.reshape(())
+
+    def safely(call: Callable[[], Any]) -> Array:
+        try:
+            answer: Array = call().detach().numpy()
+            return answer
+        except SurfaceError:
+            raise
+        except Exception as error:
+            reason = " ".join(str(error).split())[:200]
+            raise SurfaceError(f"the function raised {type(error).__name__}: {reason}") from error
+
+    def tensor(x: Array) -> Any:
+        return torch.tensor(x, dtype=torch.float64)
+
+    def each(derive: Callable[[Any], Any], x: Array) -> Array:
+        """Map over columns at once where torch can, one by one where the function looks at values."""
+        try:
+            answer: Array = torch.func.vmap(derive)(tensor(x.T)).detach().numpy()
+        except Exception:
+            answer = np.stack([safely(partial(derive, tensor(point))) for point in x.T])
+        return answer
+
+    gradient = torch.func.grad(one)
+
+    def slopes(x: Array, out: Array) -> None:
+        out[...] = each(gradient, x).T
+
+    return (
+        lambda x: each(one, x),
+        slopes,
+        lambda point: safely(lambda: torch.func.hessian(one)(tensor(point))),
+    )

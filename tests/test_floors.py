@@ -1,0 +1,121 @@
+"""The house: imports go down, start-up is light, public names exist."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import ravine
+
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src" / "ravine"
+
+# From the ground up; a file may import files before it in this list, none after.
+FLOORS = """
+    errors files display schedules rules letters
+    surfaces.interface surfaces.parse surfaces.expression surfaces.catalogue surfaces.spectrum
+    surfaces.by_torch surfaces.by_jax surfaces.callables surfaces surfaces.check surfaces.describe
+    algebra guests stepper result race export
+    draw.data draw.style draw.figures draw.film draw.notebook draw.exhibits draw.gallery draw
+    cli.options cli.see cli.lists cli.app cli __main__
+"""
+ORDER = FLOORS.split()
+
+
+def _name(file: Path) -> str:
+    parts = file.relative_to(SOURCE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _imports(file: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    own = {name.removeprefix("ravine.") for name in found if name.startswith("ravine.")}
+    return {max((o for o in ORDER if name == o or name.startswith(f"{o}.")), key=len) for name in own}
+
+
+FILES = sorted(file for file in SOURCE.rglob("*.py") if file != SOURCE / "__init__.py")
+
+
+@pytest.mark.parametrize("file", FILES, ids=_name)
+def test_imports_only_go_down(file: Path) -> None:
+    """Each file imports only files that stand before it in the list."""
+    me = _name(file)
+    assert me in ORDER, f"{me} has no floor: enter it in ORDER"
+    for other in _imports(file) - {me}:
+        if me.startswith("surfaces.") and other == "surfaces" and me not in ("surfaces.check", "surfaces.describe"):
+            pytest.fail(f"{me} imports the package {other}")
+        assert ORDER.index(other) < ORDER.index(me), f"{me} imports {other}, which stands above it"
+
+
+def test_every_floor_exists() -> None:
+    """The list names no file that is gone."""
+    assert {_name(file) for file in FILES} == set(ORDER)
+
+
+@pytest.mark.parametrize("file", FILES, ids=_name)
+def test_files_stay_small(file: Path) -> None:
+    """No file is longer than 400 lines."""
+    assert len(file.read_text(encoding="utf-8").splitlines()) <= 400
+
+
+HEAVY = ("torch", "numba", "bokeh", "pyarrow", "optax", "ray", "jax", "pandas", "scipy")
+
+
+@pytest.mark.parametrize(
+    ("code", "unwanted"),
+    [
+        ("import ravine", (*HEAVY, "sympy", "matplotlib", "numpy")),
+        ("from ravine.cli.app import run; run(['rules'])", (*HEAVY, "sympy", "matplotlib", "numpy", "rich.table")),
+        ("import ravine; ravine.race('bowl', 'sgd:lr=0.01')", (*HEAVY, "matplotlib")),
+        ("from ravine.cli.app import run; run(['race', '--out', OUT])", (*HEAVY, "matplotlib.pyplot")),
+    ],
+    ids=["import", "rules", "race", "race on the command line"],
+)
+def test_nothing_heavy_is_loaded(code: str, unwanted: tuple[str, ...], tmp_path: Path) -> None:
+    """A start pays only for what it uses."""
+    code = code.replace("OUT", repr(str(tmp_path / "race.png")))
+    script = f"{code}\nimport sys; print('loaded', sorted(set(sys.modules) & set({unwanted!r})))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "loaded []"
+
+
+def test_public_names_exist() -> None:
+    """Every name that __init__.pyi lists can be had."""
+    assert {"race", "surface", "RULES", "Row", "algebra", "draw"} <= set(ravine.__all__)
+    for name in ravine.__all__:
+        assert getattr(ravine, name) is not None
+
+
+def test_the_verb_is_not_shadowed_by_its_room() -> None:
+    """`ravine.race` is the function, whatever was imported first."""
+    code = "import ravine.stepper, ravine.race; import ravine; print(callable(ravine.race))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "True\n"
+
+
+def test_update_rules_are_spelled_once() -> None:
+    """No file but rules.py multiplies a learning rate or a momentum factor with anything."""
+    pattern = re.compile(r"(?<![\w.\"'])-?(lr|mu)\s*\*\s*\w+|\w+\s*\*\s*(lr|mu)\b(?!\w)")
+    for file in FILES:
+        if _name(file) in ("rules", "algebra", "draw.exhibits"):  # the algebra of optima, and the series being measured
+            continue
+        for line in ast.unparse(_without_strings(file)).splitlines():
+            assert not pattern.search(line), f"{_name(file)}: {line}"
+
+
+def _without_strings(file: Path) -> ast.Module:
+    class Blank(ast.NodeTransformer):
+        def visit_Constant(self, node: ast.Constant) -> ast.Constant:
+            return ast.Constant("") if isinstance(node.value, str) else node
+
+        def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.Constant:
+            return ast.Constant("")
+
+    return ast.fix_missing_locations(Blank().visit(ast.parse(file.read_text(encoding="utf-8"))))
