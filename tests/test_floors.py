@@ -16,7 +16,7 @@ SOURCE = ROOT / "src" / "ravine"
 # From the ground up; a file may import files before it in this list, none after.
 FLOORS = """
     errors files display schedules rules letters
-    surfaces.interface surfaces.parse surfaces.expression surfaces.catalogue surfaces.spectrum
+    surfaces.interface surfaces.functions surfaces.parse surfaces.expression surfaces.catalogue surfaces.spectrum
     surfaces.by_torch surfaces.by_jax surfaces.callables surfaces surfaces.check surfaces.describe
     algebra guests stepper result race export
     draw.data draw.style draw.figures draw.film draw.notebook draw.exhibits draw.gallery draw

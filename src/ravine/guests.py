@@ -1,7 +1,9 @@
 """Contestants from outside: an optimizer of torch or optax, stepped by its own code on our surfaces."""
 
 import ast
+import math
 import re
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -52,16 +54,17 @@ def parse(text: str) -> Guest:
     >>> str(parse("torch:Adam(lr=0.1, betas=(0.9, 0.99))"))
     'torch:Adam(lr=0.1,betas=(0.9, 0.99))'
     """
-    found = re.match(r"\s*(torch|optax):\s*(\w+)\s*(\(.*\))?\s*$", text[:1000], re.DOTALL)
+    found = re.match(r"\s*(torch|optax):\s*(\w+)\s*(\(.*\))?\s*$", text, re.DOTALL) if len(text) <= 1000 else None
     try:
         assert found
         call = ast.parse(f"f{found[3] or '()'}", mode="eval").body
         assert isinstance(call, ast.Call)
+        assert isinstance(call.func, ast.Name)
         assert not call.args
         assert all(k.arg for k in call.keywords)
         settings = {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
-        if len(settings) < len(call.keywords):
-            raise ValueError("a setting is given twice")
+        if len(settings) < len(call.keywords) or any(v in (math.inf, -math.inf) for v in settings.values()):
+            raise ValueError  # a setting is given twice, or 1e400
     except (AssertionError, SyntaxError, ValueError, TypeError, MemoryError, RecursionError):
         raise RuleError(
             f"cannot read {shown(text)}; write one like torch:Adam(lr=0.1) or optax:adam(learning_rate=0.1)"
@@ -107,7 +110,9 @@ def _optax(guest: Guest, start: Array, gradient: Gradient, value: Callable[[Arra
     jax = require("jax", extra="optax", why="race optax's optimizers")
     from ravine.surfaces.by_jax import double
 
-    make = getattr(optax, guest.rule, None) if not guest.rule.startswith("_") else None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of names that optax has moved
+        make = getattr(optax, guest.rule, None) if not guest.rule.startswith("_") else None
     if not callable(make):
         known = [k for k, v in vars(optax).items() if callable(v) and k.islower() and not k.startswith("_")]
         raise RuleError(

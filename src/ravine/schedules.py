@@ -286,7 +286,10 @@ def from_tree(node: ast.expr) -> float | Schedule:
         case ast.Call(func=ast.Name(id=name), args=args, keywords=keywords) if all(k.arg for k in keywords):
             if name not in SCHEDULES:
                 raise ScheduleError(f"no schedule is called {shown(name)}; {nearest(name, SCHEDULES)}")
-            return SCHEDULES[name](*map(from_tree, args), **{str(k.arg): from_tree(k.value) for k in keywords})
+            named = {str(k.arg): from_tree(k.value) for k in keywords}
+            if len(named) < len(keywords):
+                raise ScheduleError(f"{name}: a number is given twice; give each once, as in {SCHEDULES[name].usage}")
+            return SCHEDULES[name](*map(from_tree, args), **named)
     raise ScheduleError(
         f"{_written(node)} is neither a number nor a schedule; write one like 0.9 or ramp(0.5,0.99,0.01)"
     )

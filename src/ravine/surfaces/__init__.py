@@ -33,6 +33,8 @@ def surface(
     """
     if isinstance(what, Surface):
         return what
+    if dim is not None and (isinstance(dim, bool) or not isinstance(dim, int) or not 1 <= dim <= 100_000):
+        raise SurfaceError(f"dim is a whole number from 1 to 100000, such as dim=2, got {dim!r}")
     if callable(what):
         from ravine.surfaces.callables import from_callable
 

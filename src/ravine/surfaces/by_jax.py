@@ -21,27 +21,36 @@ def derivatives(
             raise SurfaceError(f"the function returned shape {answer.shape}; return one number")
         return answer.reshape(())
 
-    def in_double(derive: Callable[[Any], Any]) -> Callable[[Array], Array]:
-        compiled = jax.jit(derive)
+    def in_double(derive: Callable[[Any], Any], many: bool) -> Callable[[Array], Array]:
+        together = jax.jit(jax.vmap(derive, in_axes=1, out_axes=-1) if many else derive)
 
         def run(x: Array) -> Array:
-            try:
-                with double(jax):
-                    return np.asarray(compiled(jax.numpy.asarray(x)), float)
-            except SurfaceError:
-                raise
-            except Exception as error:
-                reason = " ".join(str(error).split())[:200]
-                raise SurfaceError(f"the function raised {type(error).__name__}: {reason}") from error
+            with double(jax):
+                try:
+                    return np.asarray(together(jax.numpy.asarray(x)), float)
+                except Exception:  # a function that looks at values cannot be traced
+                    points = x.T if many else [x]
+                    answers = [_safely(lambda p=p: derive(jax.numpy.asarray(p))) for p in points]  # type: ignore[misc]
+            return np.stack(answers, axis=-1) if many else answers[0]
 
         return run
 
-    gradient = in_double(jax.vmap(jax.grad(one), in_axes=1, out_axes=1))
+    gradient = in_double(jax.grad(one), many=True)
 
     def slopes(x: Array, out: Array) -> None:
         out[...] = gradient(x)
 
-    return in_double(jax.vmap(one, in_axes=1)), slopes, in_double(jax.hessian(one))
+    return in_double(one, many=True), slopes, in_double(jax.hessian(one), many=False)
+
+
+def _safely(call: Callable[[], Any]) -> Array:
+    try:
+        return np.asarray(call(), float)
+    except SurfaceError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        raise SurfaceError(f"the function raised {type(error).__name__}: {reason}") from error
 
 
 def double(jax: Any) -> Any:

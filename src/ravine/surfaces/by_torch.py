@@ -1,5 +1,6 @@
 """Derivatives of a function written with torch, taken by torch in double precision."""
 
+import warnings
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -18,14 +19,18 @@ def derivatives(
 
     def one(point: Any) -> Any:
         answer = function(point)
-        if not isinstance(answer, torch.Tensor) or answer.numel() != 1:
+        if not isinstance(answer, torch.Tensor) or answer.numel() != 1 or answer.is_complex():
             shape = tuple(getattr(answer, "shape", ()))
-            raise SurfaceError(f"the function returned {type(answer).__name__} of shape {shape}; return one number")
-        return answer.reshape(())
+            raise SurfaceError(
+                f"the function returned {type(answer).__name__} of shape {shape}; return one real number"
+            )
+        return answer.reshape(()).double()
 
     def safely(call: Callable[[], Any]) -> Array:
         try:
-            answer: Array = call().detach().numpy()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # torch's own, of what it calls inside
+                answer: Array = call().detach().numpy()
             return answer
         except SurfaceError:
             raise
@@ -39,7 +44,9 @@ def derivatives(
     def each(derive: Callable[[Any], Any], x: Array) -> Array:
         """Map over columns at once where torch can, one by one where the function looks at values."""
         try:
-            answer: Array = torch.func.vmap(derive)(tensor(x.T)).detach().numpy()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                answer: Array = torch.func.vmap(derive)(tensor(x.T)).detach().numpy()
         except Exception:
             answer = np.stack([safely(partial(derive, tensor(point))) for point in x.T])
         return answer

@@ -1,9 +1,13 @@
 """A Python function of yours becomes a surface: with its given gradient, torch's or JAX's, or centred differences."""
 
+import contextlib
+import importlib.util
 import inspect
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from types import CellType, CodeType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -77,31 +81,41 @@ def from_callable(
 def from_file(text: str, dim: int | None = None) -> Surface:
     """Make a surface from `path/to/file.py:function`; a function `function_gradient` beside it is its gradient.
 
-    The file is imported, as `python path/to/file.py` would run it.
+    The file is imported, as Python would import it from its own folder.
     """
-    import importlib.util
-
     path, _, wanted = text.rpartition(":")
-    file = Path(path).expanduser()
-    if not file.is_file():
-        raise SurfaceError(f"there is no file {shown(path)}; write path/to/file.py:function")
-    spec = importlib.util.spec_from_file_location(f"_surface_{file.stem}", file)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
     try:
-        spec.loader.exec_module(module)
-    except BaseException as error:
-        if isinstance(error, KeyboardInterrupt):
-            raise
-        raise SurfaceError(f"{path} cannot be imported: {_reason(error)}") from error
+        file = Path(path).expanduser()
+        found = file.is_file()
+    except (OSError, RuntimeError, ValueError):  # a name too long, a home of nobody, a zero byte
+        found = False
+    if not found:
+        raise SurfaceError(f"there is no file {shown(path)}; write path/to/file.py:function")
+    module = _imported(file)
     functions = [k for k, v in vars(module).items() if callable(v) and not k.startswith("_")]
     if wanted not in functions:
         raise SurfaceError(f"{path} has no function {shown(wanted)}; {nearest(wanted, functions)}")
-    made = from_callable(
-        getattr(module, wanted), getattr(module, f"{wanted}_gradient", None), dim, name=f"{file.name}:{wanted}"
-    )
-    return Surface(**{**vars(made), "text": text})
+    gradient = getattr(module, f"{wanted}_gradient", None)
+    made = from_callable(getattr(module, wanted), gradient, dim, name=f"{file.name}:{wanted}")
+    return replace(made, text=text)
+
+
+def _imported(file: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"_surface_{file.stem}", file)
+    if spec is None or spec.loader is None:
+        raise SurfaceError(f"{file} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up there
+    sys.path.insert(0, str(file.resolve().parent))
+    try:
+        spec.loader.exec_module(module)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise SurfaceError(f"{file} cannot be imported: {_reason(error)}") from error
+    finally:
+        sys.path.pop(0)
+    return module
 
 
 def centred(heights: Callable[[Array], Array], x: Array, out: Array) -> None:
@@ -145,30 +159,39 @@ def _coordinates(function: Function) -> int:
     return len(required) if len(required) > 1 else 0
 
 
-def _belongs(function: Function, library: str) -> bool:
-    """Say whether a function is written with a library: one of the names it uses comes from there."""
-    if library not in sys.modules:
-        return False
+def _belongs(function: Any, library: str, depth: int = 2) -> bool:
+    """Say whether a function is written with a library: a name that it, or a function it calls, uses is from there."""
     function = getattr(function, "__wrapped__", function)
-    modules = {type(function).__module__, *(base.__module__ for base in type(function).__mro__)}
+    modules = {base.__module__ for base in type(function).__mro__}
     function = getattr(function, "__func__", function)
     if code := getattr(function, "__code__", None):
-        known = {**getattr(function, "__globals__", {}), **dict(_closure(function))}
-        used = [known[word] for word in (*code.co_names, *code.co_freevars) if word in known]
-        modules |= {
-            getattr(u, "__name__", "") if inspect.ismodule(u) else getattr(u, "__module__", "") or "" for u in used
-        }
+        words = _words(code)
+        known = {**getattr(function, "__globals__", {}), **_closure(function)}
+        used = [known[word] for word in words if word in known]
+        modules |= words  # `import jax.numpy` inside the function is a name it uses
+        modules |= {u.__name__ if isinstance(u, ModuleType) else str(getattr(u, "__module__", "")) for u in used}
         modules |= {type(u).__module__ for u in used}
+        if depth and any(_belongs(u, library, depth - 1) for u in used if hasattr(u, "__code__")):
+            return True
     return any(str(module).split(".")[0] in (library, f"{library}lib") for module in modules)
 
 
-def _closure(function: Function) -> list[tuple[str, Any]]:
-    cells = getattr(function, "__closure__", None) or ()
-    return [(k, c.cell_contents) for k, c in zip(function.__code__.co_freevars, cells, strict=True)]
+def _words(code: CodeType) -> set[str]:
+    inner = (_words(constant) for constant in code.co_consts if isinstance(constant, CodeType))
+    return {*code.co_names, *code.co_freevars}.union(*inner)
+
+
+def _closure(function: Any) -> dict[str, Any]:
+    names, cells = function.__code__.co_freevars, getattr(function, "__closure__", None) or ()
+    return {name: cell.cell_contents for name, cell in zip(names, cells, strict=False) if cell != CellType()}
 
 
 def _reason(error: BaseException) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:200]
+    try:
+        said = " ".join(str(error).split())
+    except Exception:
+        said = "without a message"
+    return f"{type(error).__name__}: {said}"[:200].encode("utf-8", "backslashreplace").decode()
 
 
 class _Call:
@@ -184,8 +207,13 @@ class _Call:
     def one(self, point: Array, shape: tuple[int, ...]) -> Array:
         """Call it with one point and check what comes back."""
         try:
-            answer = np.asarray(self.points(point.copy()), float)
-        except Exception as error:
+            told = self.points(point.copy())  # theirs to change
+            if told is None or isinstance(told, str | bytes | bool | complex):
+                raise TypeError(f"it returned {type(told).__name__} and not a number")
+            answer = np.asarray(told, float)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             raise SurfaceError(f"{self.name} raised {_reason(error)} at {point.tolist()}") from error
         wanted = int(np.prod(shape))
         if answer.size != wanted or (answer.ndim > 1 and answer.shape != shape):
@@ -208,9 +236,14 @@ class _Call:
                 return each(x)
             if not decided:
                 decided.append(self._takes_columns(each, shape))
-            if not decided[0]:
-                return each(x)
-            return np.asarray(self.points(x), float).reshape(*shape, x.shape[1])
+            if decided[0]:
+                with contextlib.suppress(
+                    Exception, SystemExit
+                ):  # point by point it will be said what is wrong, and where
+                    answer = np.asarray(self.points(x.copy()), float)
+                    if answer.shape == (*shape, x.shape[1]):
+                        return answer
+            return each(x)
 
         return run
 
@@ -220,7 +253,7 @@ class _Call:
         x = rng.standard_normal((self.n, 24)) * np.repeat([1e-3, 1.0, 1e3], 8)
         try:
             with np.errstate(all="ignore"):
-                together, single = np.asarray(self.points(x), float), each(x)
-        except Exception:
+                together, single = np.asarray(self.points(x.copy()), float), each(x)
+        except (Exception, SystemExit):
             return False
         return together.shape == single.shape and np.allclose(together, single, rtol=1e-12, atol=0, equal_nan=True)

@@ -125,7 +125,7 @@ CATALOGUE: Mapping[str, Entry] = {
     )
 }  # fmt: skip
 
-_CALL = re.compile(r"\s*([A-Za-z_][A-Za-z_]*)\s*(?:\(\s*(\d{1,9})\s*\))?\s*$")
+_CALL = re.compile(r"\s*([A-Za-z_]+)\s*(?:\(([^()]*)\))?\s*$")
 
 
 def find(text: str) -> Surface | None:
@@ -136,13 +136,14 @@ def find(text: str) -> Surface | None:
     if not called or called[1].lower() not in CATALOGUE:
         return None
     entry = CATALOGUE[called[1].lower()]
-    n = int(called[2]) if called[2] else len(entry.start)
+    typed = (called[2] or "").strip() if called[2] is not None else str(len(entry.start))
+    n = int(typed) if re.fullmatch("[0-9]{1,9}", typed) else -1
     if callable(entry.text):
         fewest = 2 if entry.name == "rosenbrock" else 1
         if not fewest <= n <= 20:
-            raise SurfaceError(f"{entry.name} is written for {fewest} to 20 coordinates, got {n}")
+            raise SurfaceError(f"{entry.name} is written for {fewest} to 20 coordinates, got {shown(typed)}")
     elif n != len(entry.start):
-        raise SurfaceError(f"{entry.name} has {len(entry.start)} coordinates, not {n}; write {entry.name}")
+        raise SurfaceError(f"{entry.name} has {len(entry.start)} coordinates, got {shown(typed)}; write {entry.name}")
     domain = entry.domain if len(entry.domain) == n else (entry.domain[0],) * n
     made = from_expression(
         entry.text(n) if callable(entry.text) else entry.text,
@@ -161,6 +162,8 @@ def check_name(text: str) -> None:
     import difflib
 
     word = text.split("(")[0].strip().lower()
+    if word == "spectrum":
+        raise SurfaceError(f"cannot read {shown(text)}; write spectrum(2,100)")
     if re.fullmatch(r"[a-z][a-z_]{3,}", word) and (
         "_" in word or difflib.get_close_matches(word, [*CATALOGUE, "spectrum"], n=1, cutoff=0.75)
     ):

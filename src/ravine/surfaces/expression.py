@@ -15,7 +15,7 @@ import sympy as sp
 from sympy.printing.numpy import NumPyPrinter
 from sympy.simplify.cse_main import tree_cse
 
-from ravine.errors import SurfaceError, shown
+from ravine.errors import SurfaceError
 from ravine.surfaces.interface import Array, Surface
 from ravine.surfaces.parse import parse
 
@@ -44,16 +44,13 @@ class Printer(NumPyPrinter):  # type: ignore[misc]
     def _print_Pi(self, expr: Any) -> str:
         return repr(_finite(expr))
 
-    def _print_Absolute(self, expr: Any) -> str:
-        return f"numpy.abs({self._print(expr.args[0])})"
+    def _print_sqrt(self, expr: Any) -> str:
+        return f"numpy.sqrt({self._print(expr.args[0])})"
 
-    def _print_Side(self, expr: Any) -> str:
-        return f"numpy.sign({self._print(expr.args[0])})"
+    def _print_power(self, expr: Any) -> str:
+        return f"numpy.power({self._print(expr.args[0])}, {self._print(expr.args[1])})"
 
     def _print_Pow(self, expr: Any, rational: bool = False) -> str:
-        if expr.exp == sp.S.Half or expr.exp == -sp.S.Half:
-            root = f"numpy.sqrt({self._print(expr.base)})"
-            return root if expr.exp > 0 else f"(1.0/{root})"
         if expr.base.is_Symbol and expr.exp.is_Integer and 2 <= abs(expr.exp) <= MAX_PRODUCT:
             product = "*".join([self._print(expr.base)] * abs(int(expr.exp)))
             return f"({product})" if expr.exp > 0 else f"(1.0/({product}))"
@@ -97,7 +94,8 @@ def source(name: str, variables: Sequence[Any], expressions: Sequence[Any], prin
 def _assigned(target: str, code: str) -> str:
     """Write an assignment; the last operation of an output goes straight to its place instead of through a copy."""
     tree = ast.parse(code, mode="eval").body
-    if not target.startswith("out") or not isinstance(tree, ast.BinOp) or type(tree.op) not in _UFUNCS:
+    long = len(code) > 2000  # and so perhaps deeper than a recursive printer goes
+    if long or not target.startswith("out") or not isinstance(tree, ast.BinOp) or type(tree.op) not in _UFUNCS:
         return f"{target} = {code}"
     return f"numpy.{_UFUNCS[type(tree.op)]}({ast.unparse(tree.left)}, {ast.unparse(tree.right)}, {target})"
 
@@ -144,8 +142,6 @@ def from_expression(typed: str, **known: Any) -> Surface:
     read = parse(typed)
     variables, value = read.variables, read.value
     slopes = gradient(value, variables)
-    if any(slope.has(sp.I, sp.zoo, sp.nan) for slope in slopes):
-        raise SurfaceError(f"{shown(typed)} has no real slope, such as (-2)^x; keep bases of powers positive")
     fill_height, fill_slopes = compiled("height", variables, [value]), compiled("slopes", variables, slopes)
     n = len(variables)
 

@@ -6,6 +6,7 @@ program. Outside, points are rows, shape (…, n), as everyone else has them.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -88,8 +89,11 @@ class Surface:
     def _columns(self, points: ArrayLike) -> tuple[Array, tuple[int, ...]]:
         try:
             array = np.asarray(points)
-            array = array.astype(float) if array.dtype != object else array
-        except (TypeError, ValueError):
+            exact = array.dtype == object and all(isinstance(x, Fraction | int) for x in array.flat)
+            if array.dtype.kind == "c" or any(x is None for x in array.flat if array.dtype == object):
+                raise TypeError
+            array = array if exact else array.astype(float)
+        except (TypeError, ValueError, OverflowError):
             raise SurfaceError(f"a point of {self.name} is {self.dim} numbers, got {points!r}") from None
         if array.ndim == 0 and self.dim == 1:
             array = array[None]

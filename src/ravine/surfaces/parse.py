@@ -18,66 +18,27 @@ from typing import Any, NamedTuple
 import sympy as sp
 
 from ravine.errors import SurfaceError, nearest, shown
+from ravine.surfaces.functions import FUNCTIONS, raised
 
 MAX_LENGTH = 2000  # characters
 MAX_TOKENS = 400
 MAX_BRACKETS = 40  # one inside the other
-MAX_NESTING = 16  # functions, powers and quotients one inside the other: derivatives grow with the cube of it
+MAX_NESTING = 8  # functions, powers, quotients and signs one inside the other: derivatives grow with the cube of it
 MAX_DIGITS = 30  # of one number
 MAX_VARIABLES = 20
+MAX_FACTORS = 3000  # factors of a product times the variables in them: each slope has a product for each
 
 
-class Absolute(sp.Function):  # type: ignore[misc]
-    """Stand for |x| of real numbers: SymPy's Abs reckons with complex ones, and looks long for their signs."""
-
-    nargs = 1
-
-    def fdiff(self, argindex: int = 1) -> Any:
-        """Return the slope, which at the kink is 0."""
-        return Side(self.args[0])
-
-    def _latex(self, printer: Any, exp: str | None = None) -> str:
-        inside = rf"\left|{printer._print(self.args[0])}\right|"
-        return f"{inside}^{{{exp}}}" if exp else inside
-
-
-class Side(sp.Function):  # type: ignore[misc]
-    """Stand for the sign of a real number: -1, 0 or 1, with no slope anywhere."""
-
-    nargs = 1
-
-    def fdiff(self, argindex: int = 1) -> Any:
-        """Return 0: what the jump adds at its one point is left out."""
-        return sp.S.Zero
-
-
-FUNCTIONS: Mapping[str, tuple[Callable[..., Any], Callable[[float], float]]] = {
-    # for a symbolic argument, for a number
-    "sin": (sp.sin, math.sin),
-    "cos": (sp.cos, math.cos),
-    "tan": (sp.tan, math.tan),
-    "asin": (sp.asin, math.asin),
-    "acos": (sp.acos, math.acos),
-    "atan": (sp.atan, math.atan),
-    "sinh": (sp.sinh, math.sinh),
-    "cosh": (sp.cosh, math.cosh),
-    "tanh": (sp.tanh, math.tanh),
-    "exp": (sp.exp, math.exp),
-    "log": (sp.log, math.log),
-    "sqrt": (sp.sqrt, math.sqrt),
-    "abs": (Absolute, abs),
-}
 ALIASES = {"ln": "log", "arcsin": "asin", "arccos": "acos", "arctan": "atan"}
 CONSTANTS: Mapping[str, Any] = {"pi": sp.pi, "e": sp.E}
 
 _TOKEN = re.compile(
-    r"\s*(?:(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)|(?P<name>[A-Za-z]+(?:_?\d+)?)|(?P<sign>\*\*|[-+*/^()]))"
+    r"\s*(?:(?P<number>(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)|(?P<name>[A-Za-z]+(?:_?[0-9]+)?)|(?P<sign>\*\*|[-+*/^()]))"
 )
-_FRIENDLY = str.maketrans(
-    {"−": "-", "–": "-", "·": "*", "×": "*", "⋅": "*", "÷": "/", "π": " pi ", "√": " sqrt "}
-    | {power: f"^{digit}" for digit, power in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")}
-)
-_VARIABLE = re.compile(r"([A-Za-z]|theta)(?:_?(\d{1,3}))?$")
+_SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹"
+_DIGITS = str.maketrans(_SUPERSCRIPTS, "0123456789")
+_FRIENDLY = str.maketrans({"−": "-", "–": "-", "·": "*", "×": "*", "⋅": "*", "÷": "/", "π": " pi ", "√": " sqrt "})
+_VARIABLE = re.compile(r"([A-Za-z]|theta)(?:_?([0-9]{1,3}))?$")
 
 
 class Expression(NamedTuple):
@@ -123,6 +84,8 @@ def parse(text: str) -> Expression:
         raise SurfaceError(f"the expression {shown(text)} has no variable; write one in x, or in x and y")
     if len(names) > MAX_VARIABLES:
         raise SurfaceError(f"{len(names)} variables are too many; {MAX_VARIABLES} are allowed, or use spectrum(…)")
+    if sum(len(p.args) * sum(len(a.free_symbols) for a in p.args) for p in value.atoms(sp.Mul)) > MAX_FACTORS:
+        raise SurfaceError(f"the products in {shown(text)} have too many factors with variables; shorten them")
     if value.has(sp.nan, sp.zoo, sp.oo, -sp.oo, sp.I):
         raise SurfaceError(f"the expression {shown(text)} has no finite real value; look for a division by 0")
     return Expression(tuple(_symbol(name) for name in sorted(names, key=_order)), value, typed)
@@ -130,6 +93,7 @@ def parse(text: str) -> Expression:
 
 def _normal(text: str) -> str:
     """Turn mathematical and full-width signs into the plain ones."""
+    text = re.sub(f"[{_SUPERSCRIPTS}]+", lambda run: "^" + run[0].translate(_DIGITS), text)
     return unicodedata.normalize("NFKC", text.translate(_FRIENDLY))
 
 
@@ -166,7 +130,8 @@ def _names(word: str) -> list[tuple[str, str]]:
     if lower in CONSTANTS:
         return [("name", lower)]
     if _VARIABLE.match(word):
-        return [("name", word)]
+        letter, digits = _VARIABLE.match(word).groups()  # type: ignore[union-attr]
+        return [("name", letter + (str(int(digits)) if digits else ""))]  # x_1 and x01 are x1
     if len(word) <= 4 and set(word) <= set("xyzpie"):
         return [token for letter in word.replace("pi", "π") for token in _names("pi" if letter == "π" else letter)]
     raise SurfaceError(f"unknown name {shown(word)} in an expression; {nearest(word, [*FUNCTIONS, *CONSTANTS])}, "
@@ -201,6 +166,11 @@ def _symbol(name: str) -> Any:
     return sp.Symbol(name)
 
 
+def _short(number: Any) -> Any:
+    """Return a long fraction as a float: no digit is lost that a float has, and SymPy would look for its factors."""
+    return sp.Float(int(number.p) / int(number.q)) if max(abs(number.p), number.q) > 2**53 else number
+
+
 class _Builder:
     """Walk a tree of Python's grammar and build the SymPy expression it means, refusing whatever could grow."""
 
@@ -214,10 +184,10 @@ class _Builder:
             )
         match node:
             case ast.Constant(value=int() as number):
-                return sp.Integer(number)
+                return _short(sp.Integer(number))
             case ast.Constant(value=float() as number) if math.isfinite(number):
                 # 0.1 means one tenth, so derivatives stay exact; the label keeps it as typed.
-                return sp.Rational(repr(number)) if self.evaluate else sp.Float(repr(number))
+                return _short(sp.Rational(repr(number))) if self.evaluate else sp.Float(repr(number))
             case ast.Name(id=name):
                 return CONSTANTS[name] if name in CONSTANTS else _symbol(name)
             case ast.UnaryOp(op=ast.USub(), operand=operand):
@@ -249,23 +219,25 @@ class _Builder:
         if not self.evaluate and operation is not sp.Pow and isinstance(left, operation):
             return operation(*left.args, right, evaluate=False)  # a sum is as wide as it is long, not as deep
         made = operation(left, right, evaluate=self.evaluate)
-        if self.evaluate and made.is_Rational and max(abs(made.p), made.q).bit_length() > 1000:
-            raise self.too_large()
-        return made
+        return _short(made) if self.evaluate and made.is_Rational else made
 
     def power(self, base: Any, exponent: Any) -> Any:
-        if not self.evaluate or base.free_symbols or exponent.free_symbols:
-            return self.make(sp.Pow, base, exponent)
+        if not self.evaluate:
+            return sp.Pow(base, exponent, evaluate=False)
+        if base.free_symbols or exponent.free_symbols:
+            return raised(base, exponent)
         if exponent.is_Integer and abs(exponent) <= 64 and (base in (sp.pi, sp.E) or base.is_Rational):
             return self.make(sp.Pow, base, exponent)
         return self.number(lambda: math.pow(float(base), float(exponent)))
 
     def function(self, name: str, argument: Any) -> Any:
-        symbolic, numeric = FUNCTIONS[name]
+        known = FUNCTIONS[name]
         if not self.evaluate:
-            return symbolic(argument, evaluate=False) if name != "sqrt" else sp.Pow(argument, sp.S.Half, evaluate=False)
+            return known.label(argument, evaluate=False)
         # A constant is computed here, as a float: SymPy would look for a closed form, at any cost.
-        return symbolic(argument) if argument.free_symbols else self.number(lambda: numeric(float(argument)))
+        return (
+            known.symbolic(argument) if argument.free_symbols else self.number(lambda: known.numeric(float(argument)))
+        )
 
     def number(self, compute: Callable[[], float]) -> Any:
         try:

@@ -9,6 +9,7 @@ from ravine.surfaces.catalogue import names
 from ravine.surfaces.interface import Array, Minimum, Surface
 
 MOST = 2000  # curvatures; a rotation of as many is 32 MB
+LONGEST = 30_000  # characters of a spectrum as text
 
 
 def spectrum(*curvatures: float, angle: float | None = None, seed: int | None = None) -> Surface:
@@ -32,11 +33,15 @@ def spectrum(*curvatures: float, angle: float | None = None, seed: int | None = 
             f"spectrum takes 1 to {MOST} finite curvatures, as in spectrum(2,100), got {shown(curvatures)}"
         )
     n = len(h)
+    if seed is not None and not (seed == seed and abs(seed) < 2**63 and seed >= 0 and int(seed) == seed):
+        raise SurfaceError(f"the seed of a spectrum must be a whole number, 0 or more, got {seed}")
     axes: Array | None = None  # columns are eigen-directions
     if angle is not None and seed is not None:
         raise SurfaceError("spectrum takes an angle or a seed, not both")
     if angle is not None:
-        if n != 2 or not np.isfinite(angle):
+        if not np.isfinite(angle):
+            raise SurfaceError(f"angle must be finite, in degrees, got {angle}")
+        if n != 2:
             raise SurfaceError(f"an angle turns two curvatures, got {n}; use seed=1 for a random frame")
         c, s = np.cos(np.radians(angle)), np.sin(np.radians(angle))
         axes = np.array([[c, -s], [s, c]])
@@ -61,7 +66,7 @@ def spectrum(*curvatures: float, angle: float | None = None, seed: int | None = 
     if angle is not None:
         words.append(f"angle={angle:g}")
     if seed is not None:
-        words.append(f"seed={seed}")
+        words.append(f"seed={int(seed)}")
     text = f"spectrum({','.join(words)})"
     return Surface(
         name=text if len(text) <= 60 else f"spectrum of {n} curvatures from {h.min():g} to {h.max():g}",
@@ -83,14 +88,23 @@ def spectrum(*curvatures: float, angle: float | None = None, seed: int | None = 
 def parse(text: str) -> Surface:
     """Read `spectrum(h1,h2,…)`, with `angle=` or `seed=`."""
     try:
-        call = ast.parse(text.strip(), mode="eval").body if len(text) < 50_000 else None
-        assert isinstance(call, ast.Call)
-        numbers = [float(ast.literal_eval(node)) for node in call.args]
-        options = {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
-        if not options.keys() <= {"angle", "seed"} or any(type(v) not in (int, float) for v in options.values()):
+        call = ast.parse(text.strip(), mode="eval").body if len(text) < LONGEST else None
+        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
             raise ValueError
-    except (SyntaxError, ValueError, TypeError, AssertionError, MemoryError, RecursionError):
+        numbers = [_number(node) for node in call.args]
+        options = {str(k.arg): _number(k.value) for k in call.keywords}
+        if not options.keys() <= {"angle", "seed"} or len(options) < len(call.keywords):
+            raise ValueError
+    except (SyntaxError, ValueError, TypeError, OverflowError, MemoryError, RecursionError):
         raise SurfaceError(
-            f"cannot read {shown(text)}; write spectrum(2,100), with angle=30 or seed=1 if turned"
+            f"cannot read {shown(text)}; write 1 to {MOST} curvatures as in spectrum(2,100), with angle=30 or seed=1 if turned"
         ) from None
-    return spectrum(*numbers, **options)
+    return spectrum(*numbers, **options)  # type: ignore[arg-type]
+
+
+def _number(node: ast.expr) -> float:
+    value = ast.literal_eval(node)
+    if type(value) not in (int, float):
+        raise ValueError
+    float(value)  # an integer of four hundred digits has none
+    return value  # type: ignore[no-any-return]
