@@ -63,6 +63,11 @@ def test_a_fleeing_run_does_not_shrink_the_picture() -> None:
     assert y0 < 0 < 90 < y1 < 1000
 
 
+def test_a_race_without_a_minimum_shows_the_domain() -> None:
+    """On the saddle, where everything flees, the picture is the catalogue's."""
+    assert data.scene(ravine.race("saddle")).box == ((-2.0, 2.0), (-2.0, 2.0))
+
+
 @pytest.mark.parametrize(
     ("surface", "start", "view", "panels"),
     [

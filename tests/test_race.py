@@ -192,6 +192,7 @@ def test_steps_to_is_the_first_step_below() -> None:
         ("himmelblau", "nag:lr=0.005,mu=0.5", (4, 4), 2e-2),
         ("(x-1)^4 + (x-1)^2 + y^2", "sgd:lr=0.1", (2, 2), 1e-3),  # no minimum is known: Newton finds it
         ("double_well", "sgd:lr=0.05", (1.6,), 1e-2),
+        ("rastrigin", "sgd:lr=0.001", (3.2, 2.1), 1e-3),  # a hollow that the catalogue does not list
     ],
 )
 def test_rates_are_predicted_where_a_run_leads(

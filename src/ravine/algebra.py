@@ -310,7 +310,11 @@ def _equal(p: Number, q: Number) -> bool:
 
 
 def _search(rule: Rule, h_min: float, h_max: float) -> Optimum:
-    """Minimise the larger of the two end rates; between the ends no curvature is worse (see docs/theory)."""
+    """Minimise the larger of the two end rates.
+
+    Between the ends no curvature is worse: trace and determinant are linear in h, and the pairs whose rate is at most r
+    form a triangle, |determinant| <= r² and |trace| <= r + determinant/r, which is convex.
+    """
     from scipy.optimize import differential_evolution, minimize
 
     # In these units the box is small: lr and L as multiples of 1/h_max and h_max, mu as the number of steps it keeps.

@@ -62,6 +62,19 @@ def shown(text: object, limit: int = 60) -> str:
     return repr(text if len(text) <= limit else text[:limit] + "…")
 
 
+def reason(error: BaseException) -> str:
+    """Write somebody else's exception as one printable line.
+
+    >>> reason(KeyError("no\\nkey"))
+    "KeyError: 'no\\\\nkey'"
+    """
+    try:
+        said = " ".join(str(error).split())
+    except Exception:
+        said = "without a message"
+    return f"{type(error).__name__}: {said}"[:200].encode("utf-8", "backslashreplace").decode()
+
+
 def require(package: str, *, extra: str, why: str) -> ModuleType:
     """Import an optional package, or say which extra brings it and what it was wanted for.
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ravine.errors import RuleError, nearest, require, shown
+from ravine.errors import RuleError, nearest, reason, require, shown
 from ravine.surfaces.interface import Array
 
 Gradient = Callable[[Array, int], Array]  # point (n,), step -> gradient (n,)
@@ -146,7 +146,7 @@ def _optax(guest: Guest, start: Array, gradient: Gradient, value: Callable[[Arra
 def _refused(guest: Guest, error: Exception) -> RuleError:
     if isinstance(error, RuleError):
         return error
-    return RuleError(f"{guest}: {type(error).__name__}: {' '.join(str(error).split())[:200]}; mend its settings")
+    return RuleError(f"{guest}: {reason(error)}; mend its settings")
 
 
 _WALKERS: Mapping[str, Callable[..., Walker]] = {"torch": _torch, "optax": _optax}

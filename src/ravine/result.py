@@ -207,9 +207,15 @@ def measured_rate(norms: Array) -> float | None:
 def _hollow(surface: Surface, end: Array, stopped: str) -> Array | None:
     if stopped in ("diverged", "undefined"):
         return None
-    if surface.minima:
+    found = _newton(surface, end)
+    if found is None and surface.minima:  # the run was stopped on its way, or its minimum is a kink
         nearest = min(surface.minima, key=lambda m: float(np.linalg.norm(np.subtract(m.point, end))))
         return np.array(nearest.point)
+    return found
+
+
+def _newton(surface: Surface, end: Array) -> Array | None:
+    """Return the minimum that Newton's method finds from the end of a run, unless it is somewhere else altogether."""
     x = end.copy()
     for _ in range(50):
         gradient, hessian = surface.gradient(x), surface.hessian(x)

@@ -33,7 +33,9 @@ def race(
     steps: StepsOption = 100,
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", metavar="FILE", help=f"By suffix: {', '.join(RACE_SUFFIXES)} [race.png]."),
+        typer.Option(
+            "--out", "-o", metavar="FILE", help=f"race.png unless told; by suffix {', '.join(RACE_SUFFIXES)}."
+        ),
     ] = None,
     view: Annotated[
         str, typer.Option(metavar="VIEW", help="contours, terrain, curve or loss; by itself the one that fits.")

@@ -161,7 +161,7 @@ def fitting_box(surface: Surface, runs: Sequence[Run]) -> Box:
         domain = np.array(surface.domain)
         wide = domain[:, 1] - domain[:, 0]
         inside = (starts >= domain[:, 0]).all() and (starts <= domain[:, 1]).all()
-        if inside and (surface.dim == 1 or (high - low > 0.3 * wide).any()):
+        if inside and (surface.dim == 1 or not lowest or (high - low > 0.3 * wide).any()):
             low, high = domain[:, 0], domain[:, 1]
     # A box a hundred times as long as wide shows a line: widen the narrow side to a tenth.
     span = high - low

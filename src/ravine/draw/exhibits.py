@@ -51,7 +51,7 @@ def draw_gains(shown: Gains) -> Figure:
         end = float(shown.steps[-1])
         place: dict[str, Any] = {"fontsize": FONT - 1, "color": INK, "ha": "right", "va": "bottom"}
         ax.text(end, 1 / (1 - mu) * 1.04, f"1/(1 − mu) = {1 / (1 - mu):.3g}", **place)
-    ax.set_ylim(0.9, 160)
+    ax.set_ylim(0.9, 600)
     ax.grid(alpha=0.25, linewidth=0.5)
     plain(ax, "step", "step length / lr·gradient", "Acceleration under a constant gradient")
     ax.plot([], [], color=FAINT, linewidth=4, alpha=0.5, label="partial sums 1 + mu + mu² + …")

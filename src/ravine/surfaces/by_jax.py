@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ravine.errors import SurfaceError, require
+from ravine.errors import SurfaceError, reason, require
 from ravine.surfaces.interface import Array
 
 
@@ -49,8 +49,7 @@ def _safely(call: Callable[[], Any]) -> Array:
     except SurfaceError:
         raise
     except Exception as error:
-        reason = " ".join(str(error).split())[:200]
-        raise SurfaceError(f"the function raised {type(error).__name__}: {reason}") from error
+        raise SurfaceError(f"the function raised {reason(error)}") from error
 
 
 def double(jax: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ravine.errors import SurfaceError, require
+from ravine.errors import SurfaceError, reason, require
 from ravine.surfaces.interface import Array
 
 
@@ -35,8 +35,7 @@ def derivatives(
         except SurfaceError:
             raise
         except Exception as error:
-            reason = " ".join(str(error).split())[:200]
-            raise SurfaceError(f"the function raised {type(error).__name__}: {reason}") from error
+            raise SurfaceError(f"the function raised {reason(error)}") from error
 
     def tensor(x: Array) -> Any:
         return torch.tensor(x, dtype=torch.float64)

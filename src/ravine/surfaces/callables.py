@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ravine.errors import SurfaceError, nearest, shown
+from ravine.errors import SurfaceError, nearest, reason, shown
 from ravine.surfaces.catalogue import names
 from ravine.surfaces.interface import Array, Surface
 
@@ -112,7 +112,7 @@ def _imported(file: Path) -> ModuleType:
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        raise SurfaceError(f"{file} cannot be imported: {_reason(error)}") from error
+        raise SurfaceError(f"{file} cannot be imported: {reason(error)}") from error
     finally:
         sys.path.pop(0)
     return module
@@ -186,14 +186,6 @@ def _closure(function: Any) -> dict[str, Any]:
     return {name: cell.cell_contents for name, cell in zip(names, cells, strict=False) if cell != CellType()}
 
 
-def _reason(error: BaseException) -> str:
-    try:
-        said = " ".join(str(error).split())
-    except Exception:
-        said = "without a message"
-    return f"{type(error).__name__}: {said}"[:200].encode("utf-8", "backslashreplace").decode()
-
-
 class _Call:
     """Call a user's function point by point or, where that is seen to be the same, with all points at once."""
 
@@ -214,7 +206,7 @@ class _Call:
         except KeyboardInterrupt:
             raise
         except BaseException as error:
-            raise SurfaceError(f"{self.name} raised {_reason(error)} at {point.tolist()}") from error
+            raise SurfaceError(f"{self.name} raised {reason(error)} at {point.tolist()}") from error
         wanted = int(np.prod(shape))
         if answer.size != wanted or (answer.ndim > 1 and answer.shape != shape):
             what = "one number" if shape == () else f"{wanted} numbers"
