@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Does what a newcomer does: a clone, an empty virtual environment, and the first blocks of README.md as they stand.
+# Does what a newcomer does: a clone of what is committed, an empty virtual environment, and the first blocks of README.md as they stand.
 # newcomer.sh 1 2 runs the first and the second sh block; .ci/run runs the second alone.
 set -euo pipefail
+[ $# -gt 0 ] || { echo "newcomer.sh: name the blocks to run, such as 1 2" >&2; exit 2; }
 top=$(cd "$(dirname "$0")/.." && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -17,6 +17,7 @@ from ravine.algebra import (
     discriminant,
     effective_lr,
     limit_h,
+    plain,
     poles,
     rate,
     regime,
@@ -224,3 +225,26 @@ def test_critical_mu_where_there_is_none() -> None:
     for name in ("sgd", "triple"):
         with pytest.raises(AlgebraError, match=f"{name} has no mu; its settings are"):
             critical_mu(name, 0.1, 1.0)
+
+
+def test_rates_where_both_poles_vanish() -> None:
+    """Around lr·h = 1, where nesterov's poles are 0, rounding makes no rate undefined."""
+    row = RULES["nesterov"].row(lr=0.07, mu=0.1)
+    for h in (1 / 0.07) * (1 + np.linspace(-4e-16, 4e-16, 9)):
+        assert 0 <= rate(row, float(h)) < 1e-6
+
+
+def test_critical_mu_where_lr_times_h_is_one() -> None:
+    """nesterov's poles meet at mu = 0 there, and nowhere beyond."""
+    assert critical_mu("nesterov", Fraction(1, 100), 100) == 0
+    found = critical_mu("nesterov", np.array([0.005, 0.01, 0.02]), 100.0)
+    assert found[0] == pytest.approx(0.17157287525381)
+    assert found[1] == 0
+    assert np.isnan(found[2])
+
+
+def test_plain_form_under_a_momentum_that_starts_at_zero() -> None:
+    """Rows given as arrays may look along nothing at some steps."""
+    row = plain(RULES["nag"].row(lr=0.1, mu=np.array([0.0, 0.5])))
+    assert np.array_equal(row.move, [1.0, 0.5])
+    assert np.array_equal(row.kick, [0.0, -0.1])

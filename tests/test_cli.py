@@ -54,7 +54,14 @@ def test_json_is_one_object_and_nothing_else(
 
 @pytest.mark.parametrize(
     "arguments",
-    [("rules",), ("surfaces",), ("surfaces", "bowl", "--at", "1,2", "--check"), ("film", "bowl", "--seconds", "0.2")],
+    [
+        ("rules",),
+        ("surfaces",),
+        ("surfaces", "bowl", "--at", "1,2", "--check"),
+        ("surfaces", "sqrt(x)", "--at", "0"),
+        ("gallery", "out"),
+        ("film", "bowl", "--seconds", "0.2"),
+    ],
 )
 def test_every_command_has_json(
     arguments: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -126,6 +133,11 @@ BAD = [
     ((*RACE, "--view", "sideways"), "contours"),
     ((*RACE, "--tol", "-1"), "tol"),
     ((*RACE, "--nosuch"), "nosuch"),
+    ((*RACE, "--panels", "foo"), "panels"),
+    ((*RACE, "--seed", "-1"), "seed"),
+    ((*RACE, "--target", "nan"), "target"),
+    ((*RACE, "--out", "n" * 250 + ".png"), "too long"),
+    (("race", ""), "cannot read"),
     (("race", "-x^2"), "--"),
     (("race", "log(x)", "--start", "-1", "--rule", "sgd:lr=0.1"), "undefined at the start"),
     (("race", "FILE:raises", "--start", "1,1"), "bad.py:raises raised RuntimeError"),

@@ -100,6 +100,63 @@ def test_a_picture_shows_its_trails_in_their_colours(blog: ravine.Race, tmp_path
 
 
 @pytest.mark.parametrize(
+    ("surface", "method", "start", "tolerance"),
+    [
+        ("x^2 + 50y^2 + 5", "sgd:lr=0.009", (1, 1), 0.02),  # levels off at 5
+        ("rastrigin", "sgd:lr=0.001", (3.2, 2.1), 0.05),  # in a hollow above the lowest
+        ("double_well", "sgd:lr=0.05", (1.6,), 0.05),
+    ],
+)
+def test_predictions_level_off_where_the_run_does(
+    surface: str, method: str, start: tuple[float, ...], tolerance: float
+) -> None:
+    """The dashed line follows the curve also where the minimum it leads to is not at height 0."""
+    curve = data.curves(ravine.race(surface, method, start, 60)).curves[0]
+    late = slice(3 * len(curve.heights) // 4, None)
+    np.testing.assert_allclose(curve.predicted[late], curve.heights[late], rtol=tolerance)
+
+
+@pytest.mark.parametrize(
+    ("surface", "start", "steps"),
+    [
+        ("1e16 + x^2 + y^2", (1, 1), 5),
+        ("x^2 + y^2", (1e150, 1e150), 5),
+        ("exp(x^2+y^2)", (25, 2), 5),
+        ("x^4", (10,), 30),
+    ],
+)
+def test_extreme_numbers_are_drawn(surface: str, start: tuple[float, ...], steps: int, tmp_path: Path) -> None:
+    """A picture of huge or nearly equal heights is written, without a warning."""
+    result = ravine.race(surface, ["sgd:lr=0.1", "sgd:lr=1.5"], start, steps)
+    figures.save(figures.draw(result), tmp_path / "a.png")
+
+
+@pytest.mark.parametrize(("view", "panels"), [("", "foo"), ("loss", "lr"), ("terrain", "rule"), ("contours", "MU")])
+def test_panels_that_do_not_fit_are_refused(view: str, panels: str) -> None:
+    """A key that no run has, or a view of one panel, is refused."""
+    with pytest.raises(DrawError, match="panel"):
+        figures.draw(ravine.race("bowl", "sgd:lr=0.01"), view, panels)
+
+
+def test_several_starts_are_told_apart() -> None:
+    """With more than one start every label names its own."""
+    labels = [t.label for t in data.scene(ravine.race("bowl", "sgd:lr=0.01", [(1, 1), (2, 2)])).panels[0].trails]
+    assert labels == ["sgd lr=0.01 from (1, 1)", "sgd lr=0.01 from (2, 2)"]
+
+
+def test_a_long_film_keeps_its_length(tmp_path: Path) -> None:
+    """More seconds than frames allow means fewer frames a second."""
+    count = film(ravine.race("double_well", "sgd:lr=0.05"), tmp_path / "a.gif", seconds=60, fps=20)
+    with Image.open(tmp_path / "a.gif") as made:
+        pauses = []
+        for i in range(made.n_frames):  # type: ignore[attr-defined]
+            made.seek(i)
+            pauses.append(made.info["duration"])
+    assert count == 600
+    assert sum(pauses) == pytest.approx(60_000, rel=0.05)
+
+
+@pytest.mark.parametrize(
     ("surface", "view", "word"),
     [("bowl", "curve", "1 coordinate"), ("double_well", "contours", "2 coordinates"), ("bowl", "contour", "contours")],
 )

@@ -116,3 +116,9 @@ def test_unknown_settings_are_not_searched() -> None:
     own = Rule("own", lambda lr, beta: RULES["heavyball"].row(lr=lr, mu=beta), "", "")
     with pytest.raises(AlgebraError, match="optimum of own is not searched over beta"):
         optimum(own, 1.0, 2.0)
+
+
+@pytest.mark.parametrize("k", [1.0, 1.0001, 1.01, 1.5, 400.0])
+def test_a_searched_optimum_is_no_worse_than_one_it_contains(k: float) -> None:
+    """qhm with nu = 1 is ema, so its optimum has at most ema's rate, whatever the condition number."""
+    assert optimum("qhm", 1.0, k).rate <= optimum("ema", 1.0, k).rate * (1 + 1e-9) + 1e-12

@@ -97,7 +97,7 @@ def rate(row: Row, h: Number) -> Any:
     h = np.asarray(h, float) if getattr(h, "shape", ()) or isinstance(h, list | tuple) else float(h)
     square, trace, determinant = discriminant(floats, h), 1 + a + h * b, a + h * c
     if isinstance(square, float):  # the same two lines without arrays, because a search asks a million times
-        return math.sqrt(determinant) if square < 0 else (abs(trace) + math.sqrt(square)) / 2
+        return math.sqrt(max(determinant, 0.0)) if square < 0 else (abs(trace) + math.sqrt(square)) / 2
     real = (abs(trace) + np.sqrt(np.maximum(square, 0))) / 2
     return np.where(square < 0, np.sqrt(np.maximum(determinant, 0)), real)
 
@@ -197,16 +197,24 @@ def critical_mu(rule: Rule | str, lr: Number, h: Number, **settings: Number) -> 
     slope = one - zero - square
     inside = slope**2 - 4 * square * zero
     if getattr(inside, "shape", ()):
-        with np.errstate(all="ignore"):
-            root = np.sqrt(inside)
-            both = np.stack([(-slope - root) / (2 * square), (-slope + root) / (2 * square)])
-        least = np.where((both >= 0) & (both < 1), both, math.inf).min(axis=0)
-        return np.where(least < 1, least, math.nan)
-    if _zero(square) or inside < 0:
+        each = np.broadcast_arrays(np.asarray(square, float), slope, zero)
+        roots = [_least_root(*map(float, cells)) for cells in zip(*(c.ravel() for c in each), strict=True)]
+        return np.array(roots).reshape(inside.shape)
+    return _least_root(square, slope, zero)
+
+
+def _least_root(square: Number, slope: Number, zero: Number) -> Number:
+    """Return the least root from 0 to below 1 of square·mu² + slope·mu + zero, or NaN."""
+    if zero == 0:
+        return zero  # the poles meet at mu = 0, as with lr·h = 1
+    inside = slope**2 - 4 * square * zero
+    if inside < 0:
         return math.nan
-    root = sqrt(inside)
-    pair = [(-slope - root) / (2 * square), (-slope + root) / (2 * square)]
-    return min((mu for mu in pair if 0 <= mu < 1), default=math.nan)
+    # The form that subtracts nothing nearly equal: one root by the sum, the other by the product of both.
+    large = -(slope + sqrt(inside)) / 2 if slope >= 0 else -(slope - sqrt(inside)) / 2
+    roots = [large / square] if square != 0 else []
+    roots += [zero / large] if large != 0 else []
+    return min((mu for mu in roots if 0 <= mu < 1), default=math.nan)
 
 
 def optimum(rule: Rule | str, h_min: Number, h_max: Number) -> Optimum:
@@ -220,7 +228,7 @@ def optimum(rule: Rule | str, h_min: Number, h_max: Number) -> Optimum:
     (0.0307020944, 0.5658068165, 0.7522013138)
     """
     rule = find(rule) if isinstance(rule, str) else rule
-    if isinstance(h_min, float | int | Fraction) and not 0 < h_min <= h_max < math.inf:
+    if not _symbolic(h_min) and not _symbolic(h_max) and not 0 < h_min <= h_max < math.inf:
         raise AlgebraError(f"an optimum needs 0 < h_min <= h_max, got {h_min} and {h_max}; a saddle has none")
     k = h_max / h_min
     if rule.name == "sgd":
@@ -271,6 +279,11 @@ def plain(row: Row, look_next: Number | None = None) -> Row:
     """
     keep, take, move, kick, look = row
     look_next = look if look_next is None else look_next
+    if getattr(look, "shape", ()):
+        safe = np.where(look == 0, 1, keep)  # where there is nothing to look along, nothing is divided
+        if np.any((safe == 0) & (look != 0)):
+            raise AlgebraError("a row that looks ahead with keep = 0 has no plain form; use a mu above 0")
+        return Row(keep, take, move + look_next - look / safe, kick + take * look / safe, 0)
     if _zero(look):
         return Row(keep, take, move + look_next, kick, 0)
     if _zero(keep):
@@ -329,7 +342,9 @@ def _search(rule: Rule, h_min: float, h_max: float) -> Optimum:
     }
     names = list(rule.parameters)
     if not set(names) <= read.keys():
-        raise AlgebraError(f"the optimum of {rule.name} is not searched over {', '.join(set(names) - read.keys())}")
+        raise AlgebraError(
+            f"the optimum of {rule.name} is not searched over {', '.join(sorted(set(names) - read.keys()))}"
+        )
 
     def settings(point: Any) -> dict[str, float]:
         return {name: read[name][0](float(u)) for name, u in zip(names, point, strict=True)}
@@ -342,13 +357,21 @@ def _search(rule: Rule, h_min: float, h_max: float) -> Optimum:
         return float(max(rate(row, h_min), rate(row, h_max)))
 
     bounds = [read[name][1] for name in names]
-    found = differential_evolution(worst, bounds, rng=0, tol=1e-12, maxiter=400, popsize=20, polish=False)
-    for _ in range(4):  # the valley is a crease: each restart gives the simplex its width back
-        found = minimize(
-            worst,
-            found.x,
-            method="Nelder-Mead",
-            bounds=bounds,
-            options={"xatol": 1e-13, "fatol": 1e-15, "maxiter": 4000},
-        )
-    return Optimum(settings(found.x), float(found.fun))
+    starts = [differential_evolution(worst, bounds, rng=0, tol=1e-12, maxiter=400, popsize=20, polish=False).x]
+    # A rule that contains heavyball or ema is at least as good as their closed optimum.
+    into: dict[str, Callable[[float], float]] = {
+        "lr": lambda x: math.log(x * h_max),
+        "mu": lambda x: -math.log1p(-x),
+        "L": lambda x: math.log(x / h_max),
+        "m": lambda x: math.log(x / h_min),
+    }
+    for known in ("heavyball", "ema"):
+        given = {**optimum(known, h_min, h_max).settings, "nu": 1.0, "tau": 0.0, "L": h_max, "m": h_min}
+        starts.append(np.array([into.get(name, float)(given[name]) for name in names]))
+    best = min(starts, key=worst)
+    for start in starts:
+        for _ in range(3):  # the valley is a crease: each restart gives the simplex its width back
+            options = {"xatol": 1e-13, "fatol": 1e-15, "maxiter": 4000}
+            start = minimize(worst, start, method="Nelder-Mead", bounds=bounds, options=options).x
+        best = min((best, start), key=worst)
+    return Optimum(settings(best), worst(best))

@@ -17,6 +17,8 @@ def writable(out: str | os.PathLike[str], suffixes: Iterable[str]) -> Path:
             f"cannot write {shown(path)}: the suffix {shown(path.suffix)} is unknown; use one of {', '.join(known)}"
         )
     folder(path.parent)
+    if len(os.fsencode(path.name)) > 200:
+        raise DrawError(f"cannot write {shown(path.name)}: the name is too long; use at most 200 letters")
     if path.is_dir() or (path.exists() and not os.access(path, os.W_OK)):
         raise DrawError(f"cannot write {shown(path)}: it is a folder or protected; name another file")
     return path
@@ -37,7 +39,7 @@ def folder(path: Path) -> Path:
 @contextlib.contextmanager
 def aside(path: Path) -> Iterator[Path]:
     """Hand out a file to write beside `path` and rename it at the end, so that no reader meets half of it."""
-    handle, name = tempfile.mkstemp(suffix=path.suffix, prefix=f".{path.stem}-", dir=path.parent)
+    handle, name = tempfile.mkstemp(suffix=path.suffix, prefix=".ravine-", dir=path.parent)
     os.close(handle)
     temporary = Path(name)
     try:

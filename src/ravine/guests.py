@@ -56,16 +56,15 @@ def parse(text: str) -> Guest:
     """
     found = re.match(r"\s*(torch|optax):\s*(\w+)\s*(\(.*\))?\s*$", text, re.DOTALL) if len(text) <= 1000 else None
     try:
-        assert found
-        call = ast.parse(f"f{found[3] or '()'}", mode="eval").body
-        assert isinstance(call, ast.Call)
-        assert isinstance(call.func, ast.Name)
-        assert not call.args
-        assert all(k.arg for k in call.keywords)
+        call = ast.parse(f"f{found[3] or '()'}", mode="eval").body if found else None
+        if not found or not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
+            raise ValueError
+        if call.args or not all(k.arg for k in call.keywords):
+            raise ValueError
         settings = {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
         if len(settings) < len(call.keywords) or any(v in (math.inf, -math.inf) for v in settings.values()):
             raise ValueError  # a setting is given twice, or 1e400
-    except (AssertionError, SyntaxError, ValueError, TypeError, MemoryError, RecursionError):
+    except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):
         raise RuleError(
             f"cannot read {shown(text)}; write one like torch:Adam(lr=0.1) or optax:adam(learning_rate=0.1)"
         ) from None

@@ -66,7 +66,9 @@ def race(
         >>> [round(run.value, 4) for run in result.runs]
         [569.8495, 6.9476]
     """
-    _check_numbers(steps, tol, noise)
+    seeds = _seeds(seed)
+    wanted = sorted({*targets, *([] if target is None else [target])}, reverse=True)
+    _check_numbers(steps, tol, noise, wanted)
     points = None if start is None else _points(start)
     surface = make_surface(surface, dim=None if points is None else points.shape[1])
     notes: list[str] = list(surface.notes)
@@ -81,7 +83,6 @@ def race(
     contestants = [_read(method) for method in ([methods] if isinstance(methods, str | Method | Guest) else methods)]
     if not contestants:
         raise RaceError("a race needs a rule; write one like classical:lr=0.01,mu=0.9")
-    seeds = [seed] if isinstance(seed, int) else list(seed)
     runs = len(points) * len(contestants) * len(seeds)
     if runs * surface.dim * (steps + 1) > MOST_NUMBERS:
         most = MOST_NUMBERS // (runs * surface.dim) - 1
@@ -95,7 +96,6 @@ def race(
             path = next(drawn) if isinstance(contestant, Method) else _visit(plan, contestant, p, s)
             replay = partial(velocities, plan, contestant, p, s) if isinstance(contestant, Method) else None
             made.append(Run(surface, contestant, path.positions, path.stopped, replay))
-    wanted = sorted({float(t) for t in targets} | ({float(target)} if target is not None else set()), reverse=True)
     return Race(surface, tuple(made), steps, tuple(wanted), noise, tuple(seeds), tuple(notes))
 
 
@@ -106,6 +106,8 @@ def fitting_methods(surface: Surface, start: Array) -> tuple[list[str], str]:
     largest = max((h for h in curvatures if math.isfinite(h)), default=0.0)
     lr = float(f"{1 / largest:.2g}") if largest > 0 else 0.01
     chosen = [f"sgd:lr={lr!r}", f"classical:lr={lr!r},mu=0.9", f"nag:lr={lr!r},mu=0.9"]
+    if not largest > 0:
+        return chosen, f"no rule was given, and the surface is flat at the start: lr = {lr:g}"
     return (
         chosen,
         f"no rule was given: lr = {lr:g} is one over {largest:.3g}, the largest curvature at the start and the known minima",
@@ -166,12 +168,25 @@ def _points(start: ArrayLike) -> Array:
     return points
 
 
-def _check_numbers(steps: int, tol: float, noise: float) -> None:
+def _seeds(seed: int | Sequence[int]) -> list[int]:
+    try:
+        seeds = [seed] if isinstance(seed, int | np.integer) else list(seed)
+        if not seeds or any(isinstance(s, bool) or int(s) != s or s < 0 for s in seeds):
+            raise ValueError
+    except (TypeError, ValueError):
+        raise RaceError(f"a seed is a whole number, 0 or more, or several of them, got {shown(seed)}") from None
+    return [int(s) for s in seeds]
+
+
+def _check_numbers(steps: int, tol: float, noise: float, targets: Sequence[float]) -> None:
+    for name, number in (("tol", tol), ("noise", noise), *(("target", t) for t in targets)):
+        if isinstance(number, bool) or not isinstance(number, int | float | np.number) or not math.isfinite(number):
+            raise RaceError(f"{name} must be a finite number, got {shown(number)}")
     if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or not 1 <= steps <= MOST_STEPS:
         raise RaceError(f"steps must be a whole number from 1 to {MOST_STEPS}, got {shown(steps)}")
-    if not 0 <= tol < math.inf:
+    if tol < 0:
         raise RaceError(f"tol must be a finite number, 0 or more, got {tol}")
-    if not 0 <= noise < math.inf:
+    if noise < 0:
         raise RaceError(f"noise must be a finite standard deviation, 0 or more, got {noise}")
 
 

@@ -111,7 +111,10 @@ class Run:
 
     @cached_property
     def predicted_rate(self) -> float | None:
-        """Return the largest rate over the curvatures; None for a schedule, a guest or a run that leads nowhere."""
+        """Return the largest rate over the curvatures; None for a schedule, a guest or a run that leads nowhere.
+
+        It counts every pole of the row, also one that cancels in x (qhm with nu = 0 keeps a buffer nobody reads).
+        """
         if isinstance(self.method, Guest) or not self.method.steady or self.curvatures is None:
             return None
         return float(np.max(rate(self.method.row(0), self.curvatures)))
@@ -125,7 +128,7 @@ class Run:
         """Return what `ravine race --json` prints of a run."""
         return {
             "rule": self.method.name,
-            "settings": {k: text_of(v) if callable(v) else v for k, v in self.method.settings.items()},
+            "settings": {k: _plain(v) for k, v in self.method.settings.items()},
             "label": self.method.label,
             "start": self.start.tolist(),
             "steps": self.steps,
@@ -190,18 +193,24 @@ class Race:
 def measured_rate(norms: Array) -> float | None:
     """Return the factor per step by which a swinging, shrinking (or growing) sequence changes, late in it.
 
-    The largest of the last sixth is compared with the largest of an earlier sixth, so that a swing's zero crossings do
-    not count; what has sunk into rounding is left out. None for fewer than eight steps.
+    A line is fitted to the logarithm of the envelope (the largest still to come, or so far where it grows) of the later
+    half, so that a swing's zero crossings do not count; what has sunk into rounding is left out. None for fewer than
+    eight steps.
     """
-    largest = norms.max()
-    sunk = norms <= FLOOR * largest
-    length = int(sunk.argmax()) if sunk.any() else len(norms)
+    peak = int(norms.argmax())
+    sunk = norms[peak:] <= FLOOR * norms[peak]
+    length = peak + int(sunk.argmax()) if sunk.any() else len(norms)
     if length < 8:
         return None
-    norms = norms[:length]
-    half, width = length // 2, max(1, length // 6)
-    before, after = norms[half : half + width].max(), norms[-width:].max()
-    return float((after / before) ** (1 / (length - width - half))) if before > 0 else None
+    late = norms[length // 2 : length]
+    grows = int(late.argmax()) >= len(late) / 2
+    envelope = np.maximum.accumulate(late) if grows else np.maximum.accumulate(late[::-1])[::-1]
+    # Where the envelope has not met its next peak yet it shows the swing: leave out an eighth at that end.
+    edge = len(late) // 8
+    envelope = envelope[edge:] if grows else envelope[: len(late) - edge]
+    if not (envelope > 0).all():
+        return None
+    return float(np.exp(np.polyfit(np.arange(len(envelope)), np.log(envelope), 1)[0]))
 
 
 def _hollow(surface: Surface, end: Array, stopped: str) -> Array | None:
@@ -227,6 +236,15 @@ def _newton(surface: Surface, end: Array) -> Array | None:
             far = not surface.quadratic and np.linalg.norm(x - end) > 0.5 * (1 + np.linalg.norm(end))
             return None if far or surface.curvatures(x).min() < -1e-9 else x
     return None
+
+
+def _plain(value: Any) -> Any:
+    """Return a setting as JSON has it: a number, a text, or a list of them."""
+    if callable(value):
+        return text_of(value)
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    return value if isinstance(value, str | bool | int | float | None) else float(value)
 
 
 def _json(number: float | None) -> float | None:

@@ -1,5 +1,6 @@
 """The door itself: commands, exit codes, and errors as one sentence on stderr."""
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -52,6 +53,9 @@ def run(arguments: Sequence[str]) -> int:
 
 def main() -> None:
     """Run the command that was typed, and exit."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without ∇ gets a ?, not a failure
     sys.exit(run(sys.argv[1:]))
 
 

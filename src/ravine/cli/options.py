@@ -85,7 +85,7 @@ def file_free(out: Path | None, suffixes: tuple[str, ...]) -> Path | None:
 
 def print_json(data: Any) -> None:
     """Print one JSON object, valid everywhere: no NaN, no infinity."""
-    print(json.dumps(data, ensure_ascii=False, allow_nan=False))
+    print(json.dumps(data, allow_nan=False))
 
 
 @contextlib.contextmanager

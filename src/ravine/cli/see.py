@@ -1,6 +1,8 @@
 """race, film and gallery."""
 
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -50,11 +52,14 @@ def race(
     """Race rules on a surface: trajectories, a table and a figure."""
     out = file_free(out, RACE_SUFFIXES)
     blog = surface is None and rule is None and start is None
-    result = _raced(surface, FIGURE_1 if blog else rule, start, steps, tol, target, noise, seed, json)
     if out is None and not json:
         out = file_free(Path("race.png"), RACE_SUFFIXES)
-    if out is not None:  # first, so that nothing is printed if this is refused
-        _write(result, out, view, panels or ("lr" if blog else ""), json)
+    result = _raced(
+        surface, FIGURE_1 if blog else rule, start, steps, tol, target, noise, seed, json, _view_check(out, view)
+    )
+    panels = panels or ("lr" if blog and view in ("", "contours") else "")
+    if out is not None:
+        _write(result, out, view, panels, json)
     if json:
         print_json(result.summary())
         return
@@ -89,7 +94,8 @@ def film(
     path = file_free(out, SUFFIXES)
     assert path is not None
     rules = rule or (["sgd:lr=0.01", "classical:lr=0.01,mu=0.9"] if surface is None else None)
-    result = _raced(surface, rules, start, steps, tol, None, noise, seed, json)
+    fits = partial(_film_fits, path, view, seconds, fps)
+    result = _raced(surface, rules, start, steps, tol, None, noise, seed, json, fits)
     with progress("drawing", json) as tick:
         frames = make(result, path, view, arrows, seconds, fps, tick)
     if not json:
@@ -111,7 +117,14 @@ def gallery(
         exhibits = make(folder, tick)
     claims = [claim for exhibit in exhibits for claim in exhibit.claims]
     failed = [claim for claim in claims if not claim.holds]
-    data = [{"title": e.title, "pictures": e.pictures, "claims": [c._asdict() for c in e.claims]} for e in exhibits]
+    data = [
+        {
+            "title": e.title,
+            "pictures": e.pictures,
+            "claims": [{**c._asdict(), "holds": bool(c.holds)} for c in e.claims],
+        }
+        for e in exhibits
+    ]
     _told(
         {"out": str(folder), "exhibits": data},
         f"{len(claims) - len(failed)} of {len(claims)} claims hold: {folder / 'README.md'}",
@@ -123,16 +136,40 @@ def gallery(
         raise typer.Exit(1)
 
 
+def _view_check(out: Path | None, view: str) -> Callable[[Any], object]:
+    """Return what refuses a view that does not fit a surface, before anything is computed."""
+
+    def fits(surface: Any) -> None:
+        if out is not None and out.suffix.lower() in (".gif", ".webp", ".mp4"):
+            _film_fits(out, view, 6.0, 20, surface)
+        elif view or out is not None:
+            from ravine.draw.figures import check_view
+
+            check_view(view, surface.dim)
+
+    return fits
+
+
+def _film_fits(path: Path, view: str, seconds: float, fps: int, surface: Any) -> None:
+    from ravine.draw.film import check
+
+    check(path, view, surface.dim, seconds, fps)
+
+
 def _raced(
     surface: str | None, rules: list[str] | None, start: list[str] | None, steps: int, tol: float,
-    target: list[float] | None, noise: float, seed: int, quiet: bool,
+    target: list[float] | None, noise: float, seed: int, quiet: bool, fits: Callable[[Any], object],
 ) -> Any:  # fmt: skip
     from ravine.race import race as run
     from ravine.result import TARGETS
+    from ravine.surfaces import surface as make
 
+    starts = points(start)
+    made = make("bowl" if surface is None else surface, dim=len(starts[0]) if starts else None)
+    fits(made)
     with progress("racing", quiet or steps < 20_000) as tick:
         return run(
-            surface or "bowl", rules, points(start), steps, tol=tol, target=min(target) if target else None,
+            made, rules, starts, steps, tol=tol, target=min(target) if target else None,
             targets=target or TARGETS, noise=noise, seed=seed, progress=tick,
         )  # fmt: skip
 
@@ -172,10 +209,12 @@ def _table(result: Any) -> None:
     table = Table(title=result.surface.name, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for name in ("rule", "steps", "stopped", "value", "rate", "measured", "turns"):
         table.add_column(name, justify="left" if name in ("rule", "stopped") else "right", no_wrap=True)
+    several = len({tuple(run.start) for run in result.runs}) > 1
     for run in result.runs[:40]:
+        label = run.method.label + (f" from ({', '.join(f'{c:g}' for c in run.start)})" if several else "")
         rates = ("–" if rate is None else f"{rate:.6f}" for rate in (run.predicted_rate, run.measured_rate))
         turns = ", ".join(map(str, run.turns[:4])) + (", …" if len(run.turns) > 4 else "")
-        table.add_row(run.method.label, str(run.steps), run.stopped, number(run.value), *rates, turns)
+        table.add_row(label, str(run.steps), run.stopped, number(run.value), *rates, turns)
     console = Console()
     if not console.is_terminal:
         console = Console(width=200)  # a file or a pipe has no width to fit into

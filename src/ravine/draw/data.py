@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ravine.errors import DrawError, nearest
 from ravine.result import Race, Run
 from ravine.surfaces.interface import Array, Surface
 
@@ -79,10 +80,13 @@ def scene(race: Race, panels: str = "", box: Box | None = None) -> Scene:
     """
     box = box or fitting_box(race.surface, race.runs)
     hues = _hues(race.runs, panels)
+    several = len({tuple(run.start) for run in race.runs}) > 1
     groups: dict[str, list[Trail]] = {}
     for run, hue in zip(race.runs, hues, strict=True):
         title = _group(run, panels)
         label = _without(run.method.label, panels)
+        if several and panels != "start":
+            label += f" from ({', '.join(f'{c:g}' for c in run.start)})"
         groups.setdefault(title, []).append(Trail(label, hue, run.positions, run.values, outcome(run)))
     lowest = [m.point for m in race.surface.minima] or _hollows(race.runs)
     inside = [p for p in lowest if all(low <= c <= high for c, (low, high) in zip(p, box, strict=True))]
@@ -95,6 +99,7 @@ def terrain(surface: Surface, box: Box, size: int = GRID) -> Terrain:
     """Return the heights of a surface of two coordinates over a box."""
     x, y = (np.linspace(low, high, size) for low, high in box)
     height = surface.value(np.stack(np.meshgrid(x, y), axis=-1))
+    height = np.where(np.isfinite(height), np.clip(height, -1e200, 1e200), np.nan)  # a renderer counts no farther
     return Terrain(x, y, height, levels(height))
 
 
@@ -105,39 +110,49 @@ def levels(height: Array) -> Array:
     draw a quadratic as evenly spaced ellipses); both crowd where the ground is flat.
     """
     finite = height[np.isfinite(height)]
-    if not finite.size or finite.max() <= finite.min():
-        base = float(finite[0]) if finite.size else 0.0
-        return base + np.linspace(0, 1, BANDS + 1)
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+    least = 1e-9 * max(abs(low), abs(high))  # closer together two heights look the same
     share = np.linspace(0, 1, BANDS + 1)
-    low, high = finite.min(), np.quantile(finite, 0.995)
-    areas = np.quantile(finite, share)
-    roots = low + (high - low) * share**2
-    found = np.unique((areas + roots) / 2)
-    return found if len(found) > 2 else np.linspace(low, finite.max(), BANDS + 1)
+    if high - low <= BANDS * least:
+        return low + max(1.0, BANDS * BANDS * least) * share
+    far = float(np.quantile(finite, 0.995))
+    found = np.unique((np.quantile(finite, share) + low + (far - low) * share**2) / 2)
+    return found if len(found) > 2 and np.diff(found).min() > least else low + (high - low) * share
 
 
 def curves(race: Race) -> Curves:
     """Return the loss curves of a race, each with the slope that its predicted rate gives it, through its last third.
 
-    The value shrinks by the square of the rate, because near a minimum it grows with the square of the distance.
+    What shrinks, by the square of the rate, is the height above the minimum that a run leads to; the curves show the
+    height above the lowest minimum of all, so a run that stays in a higher hollow levels off, as predicted.
     """
-    known = [m.value for m in race.surface.minima]
+    limits = [_limit(run) for run in race.runs]
+    known = [m.value for m in race.surface.minima] + [x for x in limits if x is not None]
     lowest = min(float(np.min(run.values)) for run in race.runs)
-    floor = min(known, default=0.0) if known and min(known) <= lowest else (0.0 if lowest > 0 else lowest)
+    floor = min(lowest, *known) if known else (0.0 if lowest > 0 else lowest)
+    floor = 0.0 if abs(floor) <= 1e-12 * max(float(np.max(abs(run.values))) for run in race.runs) else floor
     drawn = []
-    for run, hue in zip(race.runs, _hues(race.runs, ""), strict=True):
+    for run, limit, hue in zip(race.runs, limits, _hues(race.runs, ""), strict=True):
         above = run.values - floor
         predicted = np.full(len(above), np.nan)
-        rate, third = run.predicted_rate, len(above) * 2 // 3
-        if rate and len(above) > 6 and above[third:].max() > 0:
+        third = len(above) * 2 // 3
+        rest = (limit or 0.0) - floor if limit is not None else 0.0
+        peak = third + int(np.argmax(above[third:]))
+        if run.predicted_rate and limit is not None and len(above) > 6 and above[peak] > rest:
             steps = np.arange(len(above))
-            peak = third + int(np.argmax(above[third:]))
-            with np.errstate(under="ignore"):
-                predicted = above[peak] * rate ** (2.0 * (steps - peak))
+            with np.errstate(under="ignore", over="ignore"):
+                predicted = rest + (above[peak] - rest) * run.predicted_rate ** (2.0 * (steps - peak))
             predicted[: len(above) // 4] = np.nan
         drawn.append(Curve(run.method.label, hue, above, predicted))
     meaning = "value" if floor == 0 else f"value above {floor:.6g}"
     return Curves(title_of(race.surface), floor, meaning, tuple(drawn))
+
+
+def _limit(run: Run) -> float | None:
+    """Return the value of the minimum to which a run leads; the start's own for one that grows without end."""
+    if run.hollow is None:
+        return 0.0 if run.surface.quadratic and run.stopped == "diverged" else None
+    return float(run.surface.value(run.hollow))
 
 
 def fitting_box(surface: Surface, runs: Sequence[Run]) -> Box:
@@ -150,7 +165,8 @@ def fitting_box(surface: Surface, runs: Sequence[Run]) -> Box:
             [anchors, *(run.positions[-1:] for run in runs if run.stopped in ("steps", "gradient"))]
         )
     low, high = anchors.min(axis=0), anchors.max(axis=0)
-    reach = np.maximum(high - low, 0.05 * (1 + abs(anchors).max(axis=0)))
+    reach = np.maximum(high - low, 0.25 * abs(anchors).max(axis=0))
+    reach = np.where(reach > 0, reach, 0.25 * max(float(abs(anchors).max()), 1.0))
     fences = low - 1.2 * reach, high + 1.2 * reach
     points = np.clip(np.concatenate([anchors, *(run.positions for run in runs)]), *fences)
     low, high = points.min(axis=0), points.max(axis=0)
@@ -208,6 +224,13 @@ def number(value: float) -> str:
 def title_of(surface: Surface) -> str:
     """Return a surface's formula for a title, or its name where the formula is long."""
     return f"${surface.latex}$" if surface.latex and len(surface.latex) <= 72 else surface.name
+
+
+def check_panels(panels: str, race: Race) -> None:
+    """Refuse panels that no run of a race could be sorted into; raises `DrawError`."""
+    known = list(dict.fromkeys(["rule", "start", *(key for run in race.runs for key in run.method.settings)]))
+    if panels and panels not in known:
+        raise DrawError(f"no panels by '{panels}'; {nearest(panels, known)}")
 
 
 def _group(run: Run, panels: str) -> str:

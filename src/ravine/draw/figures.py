@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 
 from ravine.draw import data
 from ravine.draw.style import FAINT, FONT, GROUND, INK, LINES, figure, halo, hue, marker, plain
-from ravine.errors import DrawError, nearest
+from ravine.errors import DrawError, RavineError, nearest, reason
 from ravine.files import aside
 from ravine.result import Race
 from ravine.surfaces.interface import Array, Surface
@@ -42,15 +42,29 @@ def draw(race: Race, view: str = "", panels: str = "", box: data.Box | None = No
         >>> len(draw(race("x^2 + 50y^2", ["sgd:lr=0.01"]), view="loss").axes)
         1
     """
-    fitting = {1: "curve", 2: "contours"}.get(race.surface.dim, "loss")
+    view = check_view(view, race.surface.dim)
+    data.check_panels(panels, race)
+    if panels and view in ("loss", "terrain"):
+        raise DrawError(f"the view '{view}' has one panel; leave the panels out, or use the view 'contours'")
+    try:
+        return VIEWS[view][1](race, panels, box)
+    except (ValueError, OverflowError) as error:
+        if isinstance(error, RavineError):
+            raise
+        raise DrawError(f"these numbers are too large or too close together to draw: {reason(error)}") from error
+
+
+def check_view(view: str, dim: int) -> str:
+    """Return a view that fits a surface of so many coordinates, the fitting one for an empty name, or say which do."""
+    fitting = {1: "curve", 2: "contours"}.get(dim, "loss")
     view = view or fitting
     if view not in VIEWS:
         raise DrawError(f"no view is called '{view}'; {nearest(view, VIEWS)}")
-    needs, make = VIEWS[view]
-    if needs and race.surface.dim != needs:
-        raise DrawError(f"the view '{view}' needs {needs} coordinate{'s' * (needs > 1)}, this surface has "
-                        f"{race.surface.dim}; use '{fitting}'")  # fmt: skip
-    return make(race, panels, box)
+    needs = VIEWS[view][0]
+    if needs and dim != needs:
+        many = "s" * (needs > 1)
+        raise DrawError(f"the view '{view}' needs {needs} coordinate{many}, this surface has {dim}; use '{fitting}'")
+    return view
 
 
 def save(made: Figure, path: Path) -> None:
@@ -66,6 +80,8 @@ def save(made: Figure, path: Path) -> None:
 def contours(race: Race, panels: str = "", box: data.Box | None = None) -> Figure:
     """Draw contour lines with the trajectories, in panels that share scale and heights."""
     shown = data.scene(race, panels, box)
+    if len(shown.panels) > 12:
+        raise DrawError(f"{len(shown.panels)} panels do not fit into a row; 12 are allowed, so choose other panels")
     ground = data.terrain(race.surface, shown.box)
     (x0, x1), (y0, y1) = shown.box
     shape = (y1 - y0) / (x1 - x0)
@@ -149,9 +165,11 @@ def _outcomes(ax: Axes, panel: data.Panel) -> None:
 
 
 def curve(race: Race, panels: str = "", box: data.Box | None = None) -> Figure:
-    """Draw a function of one coordinate with each path on it, a panel a method, and position against step below."""
-    shown = data.scene(race, panels or "", box)
+    """Draw a function of one coordinate with each path on it, a panel a run, and position against step below."""
+    shown = data.scene(race, "", box)
     trails = [trail for panel in shown.panels for trail in panel.trails]
+    if len(trails) > 12:
+        raise DrawError(f"{len(trails)} runs do not fit into a row of curves; 12 are allowed, or use the view 'loss'")
     made = figure(min(3.3 * len(trails) + 0.5, 13) if len(trails) > 1 else 5, 4.6)
     grid = made.subplots(2, len(trails), sharex=True, sharey="row", squeeze=False, height_ratios=(3, 2))
     x = np.linspace(*shown.box[0], 801)
@@ -191,7 +209,7 @@ def curve(race: Race, panels: str = "", box: data.Box | None = None) -> Figure:
 
 def loss(race: Race, panels: str = "", box: data.Box | None = None) -> Figure:
     """Draw value against step on a logarithmic axis, the predicted slope dashed beside it."""
-    made = figure(6.4, 4.2 + 0.12 * max(0, len(race.runs) - 4))
+    made = figure(6.4, 4.2 + 0.12 * min(max(0, len(race.runs) - 4), 8))
     loss_axes(made.subplots(), race)
     made.suptitle(data.title_of(race.surface), fontsize=FONT + 2, color=INK)
     return made
@@ -202,9 +220,9 @@ def loss_axes(ax: Axes, race: Race) -> Axes:
     shown = data.curves(race)
     floor = max((c.heights[c.heights > 0].min() for c in shown.curves if (c.heights > 0).any()), default=1e-16)
     lowest = min((c.heights[c.heights > 0].min() for c in shown.curves if (c.heights > 0).any()), default=floor)
-    for c in shown.curves:
+    for i, c in enumerate(shown.curves):
         positive = np.where(c.heights > 0, c.heights, np.nan)
-        ax.semilogy(positive, color=hue(c.hue), linewidth=1.5, label=c.label, zorder=3)
+        ax.semilogy(positive, color=hue(c.hue), linewidth=1.5, label=c.label if i < 12 else None, zorder=3)
         ax.semilogy(
             np.where(c.predicted > lowest / 10, c.predicted, np.nan), "--", color=hue(c.hue), linewidth=1, zorder=2
         )
@@ -226,7 +244,7 @@ def loss_axes(ax: Axes, race: Race) -> Axes:
 def terrain(race: Race, panels: str = "", box: data.Box | None = None) -> Figure:
     """Draw the surface in space with the paths lying on it."""
     shown = data.scene(race, "", box)
-    made = figure(6.4, 5.4 + 0.15 * len(race.runs))
+    made = figure(6.4, 5.4 + 0.15 * min(len(race.runs), 12))
     ax = space(made, race.surface, shown.box)
     for trail in shown.panels[0].trails:
         points = on_ground(ax, race.surface, data.between(trail.points), shown.box)

@@ -17,13 +17,13 @@ from ravine.draw import data
 from ravine.draw.figures import on_ground, paint_ground, space
 from ravine.draw.style import FONT, INK, LINES, PALETTE, figure, halo, hue, plain
 from ravine.errors import DrawError, nearest
-from ravine.files import aside
+from ravine.files import aside, writable
 from ravine.result import Race
 from ravine.surfaces.interface import Array
 
 SUFFIXES = ("gif", "webp", "mp4")
 VIEWS = ("flat", "terrain", "curve")
-LONGEST = 600  # frames: a minute at ten frames a second
+LONGEST = 600  # frames, half a minute at twenty a second; a longer film shows fewer of them each second
 
 Progress = Callable[[int, int], object]
 
@@ -58,23 +58,11 @@ def film(
     Raises:
         DrawError: a view that does not fit, a length that is none, or no ffmpeg. Interrupted, it writes what it has.
     """
-    fitting = {1: "curve", 2: "flat"}.get(race.surface.dim)
-    if fitting is None:
-        raise DrawError(
-            f"a film needs one or two coordinates, this surface has {race.surface.dim}; draw the view 'loss'"
-        )
-    view = view or fitting
-    if view not in VIEWS:
-        raise DrawError(f"no film view is called '{view}'; {nearest(view, VIEWS)}")
-    if (view == "curve") != (fitting == "curve"):
-        raise DrawError(f"the film view '{view}' does not fit {race.surface.dim} coordinates; use '{fitting}'")
-    if not (0.1 <= seconds <= 600 and 1 <= fps <= 60):
-        raise DrawError(f"a film lasts 0.1 to 600 seconds at 1 to 60 frames each, got {seconds} and {fps}")
-    if path.suffix.lower() == ".mp4" and not shutil.which("ffmpeg"):
-        raise DrawError("MP4 needs the program ffmpeg, which is not installed; install it, or write .gif or .webp")
+    view = check(path, view, race.surface.dim, seconds, fps)
     stage = {"flat": _flat, "terrain": _terrain, "curve": _curve}[view](race, arrows)
     longest = max(run.steps for run in race.runs)
     count = max(2, min(round(seconds * fps), LONGEST))
+    fps = max(1, round(count / seconds))  # a long film has fewer frames a second, not fewer seconds
     times = np.linspace(0, longest, count)
     frames: list[Array] = []
     try:
@@ -88,6 +76,24 @@ def film(
     with aside(path) as file:
         _WRITERS[path.suffix.lower()](frames, file, fps)
     return len(frames)
+
+
+def check(path: Path, view: str, dim: int, seconds: float, fps: int) -> str:
+    """Return the view of a film that can be made, or raise `DrawError` before anything is computed."""
+    fitting = {1: "curve", 2: "flat"}.get(dim)
+    if fitting is None:
+        raise DrawError(f"a film needs one or two coordinates, this surface has {dim}; draw the view 'loss'")
+    view = view or fitting
+    if view not in VIEWS:
+        raise DrawError(f"no film view is called '{view}'; {nearest(view, VIEWS)}")
+    if (view == "curve") != (fitting == "curve"):
+        raise DrawError(f"the film view '{view}' does not fit {dim} coordinates; use '{fitting}'")
+    if not (0.1 <= seconds <= 600 and 1 <= fps <= 60):
+        raise DrawError(f"a film lasts 0.1 to 600 seconds at 1 to 60 frames each, got {seconds} and {fps}")
+    writable(path, SUFFIXES)
+    if path.suffix.lower() == ".mp4" and not shutil.which("ffmpeg"):
+        raise DrawError("MP4 needs the program ffmpeg, which is not installed; install it, or write .gif or .webp")
+    return view
 
 
 def _frames(stage: Stage, times: Array) -> Iterator[Array]:

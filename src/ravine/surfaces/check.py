@@ -22,8 +22,8 @@ class GradientCheck(NamedTuple):
 def check_gradient(surface: Surface, points: ArrayLike | None = None, count: int = 8, seed: int = 0) -> GradientCheck:
     """Compare a surface's gradient with centred differences of its values.
 
-    |a - n| / (|a| + |n|): above 1e-2 it is wrong, above 1e-4 doubtful, up to 1e-7 fine unless the function has kinks,
-    below that right. Both zero counts as right.
+    |a - n| / (|a| + |n|): above 1e-2 it is wrong, above 1e-4 doubtful, above 1e-7 fine if the function has kinks, up to
+    1e-7 right. Both zero counts as right.
 
     Args:
         surface: whose gradient is checked.

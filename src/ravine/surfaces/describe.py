@@ -35,16 +35,20 @@ def described(text: str, point: Sequence[float] | None = None, check: bool = Fal
         if not math.isfinite(value):
             raise SurfaceError(f"{found.name} is undefined at {tuple(point)}; ask elsewhere")
         curvatures = found.hessian(point)
-        told |= {"at": list(point), "value": value, "gradient": found.gradient(point).tolist()}
+        told |= {"at": list(point), "value": value, "gradient": [_finite(g) for g in found.gradient(point).tolist()]}
         if np.isfinite(curvatures).all():
             told["curvatures"] = np.linalg.eigvalsh(curvatures).tolist()
     if check:
         outcome = check_gradient(found, [point] if point is not None else None)
         told["gradient check"] = {
             "verdict": outcome.verdict,
-            "worst relative error": outcome.worst,
+            "worst relative error": _finite(outcome.worst),
             "at": list(outcome.at),
         }
     if found.notes:
         told["notes"] = list(found.notes)
     return told
+
+
+def _finite(number: float) -> float | None:
+    return number if math.isfinite(number) else None
