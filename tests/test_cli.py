@@ -181,6 +181,13 @@ def test_bad_input_is_one_sentence(
     assert {p.name for p in tmp_path.iterdir()} <= {"bad.py", "__pycache__"}
 
 
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """`ravine --version` prints the installed version."""
+    from importlib.metadata import version
+
+    assert called("--version", capsys=capsys)[:2] == (0, f"ravine {version('ravine')}\n")
+
+
 def test_divergence_is_a_result(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """A diverging run exits with 0 and says so."""
     arguments = ("race", "bowl", "--rule", "sgd:lr=1", "--out", str(tmp_path / "a.png"))

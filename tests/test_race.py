@@ -258,6 +258,14 @@ def test_an_interrupted_race_keeps_what_it_has() -> None:
     assert run.value < run.values[0]
 
 
+@pytest.mark.filterwarnings("error")
+def test_huge_numbers_warn_nobody() -> None:
+    """Overflow in what is read off a run ends in null, not in a warning."""
+    told = ravine.race("1e200x^2", "sgd:lr=0.1", (1e50,)).summary()
+    ravine.race("x^2+y^2", "qhm:lr=0.1,mu=0.9,nu=1e308", (1, 1)).summary()
+    json.dumps(told, allow_nan=False)
+
+
 def test_columns_are_one_long_table() -> None:
     """pandas reads the columns as they are: a row for every step of every run."""
     pandas = pytest.importorskip("pandas")

@@ -261,8 +261,8 @@ def same(one: Row, other: Row) -> bool:
 def rescale(row: Row, s: Number, s_next: Number | None = None) -> Row:
     """Return the row whose buffer is s times this one's; no x changes. Under a schedule s belongs to v, s_next to v'.
 
-    From classical to heavyball s = -1/lr, and with a changing lr the momentum becomes mu·lr_before/lr: Goyal et al.
-    2017, eq. 10, read backwards.
+    From classical to heavyball s = -1/lr, and with a changing lr the momentum becomes mu·lr_before/lr: the momentum
+    correction of Goyal et al. 2017, section 3, read backwards.
     """
     s_next = s if s_next is None else s_next
     keep, take, move, kick, look = row

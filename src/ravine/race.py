@@ -3,6 +3,7 @@
 race(surface, methods, starts) -> every method from every start (and with every seed of the noise), as one batch
 """
 
+import contextlib
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
@@ -130,7 +131,7 @@ def _visit(plan: Plan, guest: Guest, point: int, seed: int) -> Path:
     ball = np.array([BALL * max(1, abs(start).max())])
     xs = [start]
     stopped = False
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"), contextlib.suppress(KeyboardInterrupt):  # what was walked stays
         for _ in range(plan.steps + 1):
             here = xs[-1][:, None]
             value, norm = heights_and_norms(plan, here)
@@ -141,6 +142,8 @@ def _visit(plan: Plan, guest: Guest, point: int, seed: int) -> Path:
                 break
             xs.append(walk())
     last, reason = reason_at(plan, xs[-1], value[0], norm[0] if plan.tol > 0 else None) if stopped else (0, "steps")
+    if not stopped and len(xs) <= plan.steps:
+        reason = "interrupted"
     return Path(np.stack(xs)[: len(xs) + last], reason)
 
 

@@ -42,7 +42,8 @@ class Run:
     @cached_property
     def gradient_norms(self) -> Array:
         """Return the norm of the gradient at every step, (steps + 1,), without noise."""
-        norms: Array = np.linalg.norm(self.surface.gradient(self.positions), axis=1)
+        with np.errstate(over="ignore"):
+            norms: Array = np.linalg.norm(self.surface.gradient(self.positions), axis=1)
         return norms
 
     @cached_property
@@ -87,7 +88,8 @@ class Run:
     @property
     def path_length(self) -> float:
         """Return the length of the path."""
-        return float(np.linalg.norm(np.diff(self.positions, axis=0), axis=1).sum())
+        with np.errstate(over="ignore"):
+            return float(np.linalg.norm(np.diff(self.positions, axis=0), axis=1).sum())
 
     @property
     def measured_rate(self) -> float | None:
@@ -117,7 +119,8 @@ class Run:
         """
         if isinstance(self.method, Guest) or not self.method.steady or self.curvatures is None:
             return None
-        return float(np.max(rate(self.method.row(0), self.curvatures)))
+        with np.errstate(over="ignore", invalid="ignore"):
+            return float(np.max(rate(self.method.row(0), self.curvatures)))
 
     def steps_to(self, target: float) -> int | None:
         """Return the first step whose value is at most `target`, or None."""

@@ -4,6 +4,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 
@@ -21,6 +22,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+@app.callback()
+def ravine(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    """Gradient descent with momentum: see it, predict it, tune it, use it."""
+
+
 app.command()(see.race)
 app.command()(see.film)
 app.command()(see.gallery)
@@ -30,6 +40,11 @@ app.command()(lists.surfaces)
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code: 0 done, 2 bad input, 1 a run that failed."""
+    if list(arguments) == ["--version"]:
+        from importlib.metadata import version
+
+        print(f"ravine {version('ravine')}")
+        return DONE
     try:
         code = app(args=list(arguments), prog_name="ravine", standalone_mode=False)
         return code if isinstance(code, int) else DONE
