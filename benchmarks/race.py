@@ -93,6 +93,7 @@ def main() -> None:
         "ravine": ours,
         "torch, one batch": by_torch,
         "floats, run by run": per_run,
+        "NumPy, run by run": per_run_numpy,
         "tutorial loop": tutorial,
     }
     truth = tutorial(starts[:20], options.steps)

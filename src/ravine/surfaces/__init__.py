@@ -1,5 +1,6 @@
 """Surfaces: what is descended, whichever way it is given."""
 
+import functools
 import re
 from collections.abc import Callable
 from typing import Any
@@ -49,9 +50,18 @@ def surface(
         from ravine.surfaces.spectrum import parse
 
         return parse(what)
-    if found := catalogue.find(what[:200]) if len(what) < 200 else None:
+    return _from_text(what) if len(what) <= LONGEST else _from_text.__wrapped__(what)
+
+
+LONGEST = 2000  # characters of a text whose surface is kept
+
+
+@functools.lru_cache(maxsize=64)
+def _from_text(text: str) -> Surface:
+    """Read a text; the same text gives the same surface, which is derived and compiled once."""
+    if found := catalogue.find(text) if len(text) < 200 else None:
         return found
-    catalogue.check_name(what[:200])
+    catalogue.check_name(text[:200])
     from ravine.surfaces.expression import from_expression
 
-    return from_expression(what)
+    return from_expression(text)
