@@ -266,6 +266,14 @@ def test_huge_numbers_warn_nobody() -> None:
     json.dumps(told, allow_nan=False)
 
 
+def test_a_schedule_may_be_any_function_of_a_step() -> None:
+    """A Python function that looks at one step at a time runs as the schedule that says the same."""
+    mine = ravine.RULES["sgd"](lr=lambda t: 0.01 if t < 10 else 0.001)
+    other = ravine.rules.parse("sgd:lr=then(0.01,10,0.001)")
+    runs = ravine.race(BOWL, [mine, other], (180, 90), 40).runs
+    np.testing.assert_array_equal(runs[0].positions, runs[1].positions)
+
+
 def test_columns_are_one_long_table() -> None:
     """pandas reads the columns as they are: a row for every step of every run."""
     pandas = pytest.importorskip("pandas")

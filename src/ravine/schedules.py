@@ -114,7 +114,22 @@ def at(value: Value, t: Steps, xp: Any = None) -> Number:
     """Return a setting's value at step `t`: a number is itself at every step."""
     if isinstance(value, Schedule):
         return value(t, xp)
-    return value(t) if callable(value) else value
+    if not callable(value):
+        return value
+    return _each(value, t) if getattr(t, "shape", ()) else value(t)
+
+
+def _each(function: Callable[[Steps], Number], steps: Steps) -> Number:
+    """Ask a function of yours for many steps at once, or one by one where it takes only one."""
+    import numpy as np
+
+    try:
+        answer = np.asarray(function(steps))
+        if answer.shape == steps.shape:
+            return answer
+    except (TypeError, ValueError):  # such as `if t < 10` on an array
+        pass
+    return np.array([function(step) for step in steps.tolist()])
 
 
 # Simple shapes ---------------------------------------------------------------------------------------------------
