@@ -158,17 +158,27 @@ class Race:
     seeds: tuple[int, ...] = (0,)
     notes: tuple[str, ...] = ()  # what a user should be told
 
+    @cached_property
+    def starts(self) -> tuple[tuple[float, ...], ...]:
+        """Return the starts of the runs, each once, in their order."""
+        return tuple(dict.fromkeys(tuple(run.start.tolist()) for run in self.runs))
+
     def summary(self) -> dict[str, Any]:
         """Return what `ravine race --json` prints."""
-        starts = list(dict.fromkeys(tuple(run.start.tolist()) for run in self.runs))
         return {
             "surface": self.surface.text,
-            "start": list(starts[0]) if len(starts) == 1 else [list(s) for s in starts],
+            "start": list(self.starts[0]) if len(self.starts) == 1 else [list(s) for s in self.starts],
             "steps": self.steps,
             **({"noise": self.noise, "seeds": list(self.seeds)} if self.noise else {}),
             "runs": [run.summary(self.targets) for run in self.runs],
             **({"notes": list(self.notes)} if self.notes else {}),
         }
+
+    def where(self, run: Run) -> str:
+        """Write where a run started, to follow its label; empty if all runs started there."""
+        if len(self.starts) < 2:
+            return ""
+        return f" from ({', '.join(f'{c:g}' for c in run.start)})"
 
     def columns(self) -> Mapping[str, Array]:
         """Return all trajectories as one long table, a column a name: `pandas.DataFrame(race.columns())` takes it.

@@ -209,12 +209,12 @@ def _table(result: Any) -> None:
     table = Table(title=result.surface.name, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for name in ("rule", "steps", "stopped", "value", "rate", "measured", "turns"):
         table.add_column(name, justify="left" if name in ("rule", "stopped") else "right", no_wrap=True)
-    several = len({tuple(run.start) for run in result.runs}) > 1
     for run in result.runs[:40]:
-        label = run.method.label + (f" from ({', '.join(f'{c:g}' for c in run.start)})" if several else "")
         rates = ("–" if rate is None else f"{rate:.6f}" for rate in (run.predicted_rate, run.measured_rate))
         turns = ", ".join(map(str, run.turns[:4])) + (", …" if len(run.turns) > 4 else "")
-        table.add_row(label, str(run.steps), run.stopped, number(run.value), *rates, turns)
+        table.add_row(
+            run.method.label + result.where(run), str(run.steps), run.stopped, number(run.value), *rates, turns
+        )
     console = Console()
     if not console.is_terminal:
         console = Console(width=200)  # a file or a pipe has no width to fit into

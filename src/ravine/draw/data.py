@@ -80,13 +80,12 @@ def scene(race: Race, panels: str = "", box: Box | None = None) -> Scene:
     """
     box = box or fitting_box(race.surface, race.runs)
     hues = _hues(race.runs, panels)
-    several = len({tuple(run.start) for run in race.runs}) > 1
     groups: dict[str, list[Trail]] = {}
     for run, hue in zip(race.runs, hues, strict=True):
         title = _group(run, panels)
         label = _without(run.method.label, panels)
-        if several and panels != "start":
-            label += f" from ({', '.join(f'{c:g}' for c in run.start)})"
+        if panels != "start":
+            label += race.where(run)
         groups.setdefault(title, []).append(Trail(label, hue, run.positions, run.values, outcome(run)))
     lowest = [m.point for m in race.surface.minima] or _hollows(race.runs)
     inside = [p for p in lowest if all(low <= c <= high for c, (low, high) in zip(p, box, strict=True))]
@@ -136,7 +135,7 @@ def curves(race: Race) -> Curves:
         above = run.values - floor
         predicted = np.full(len(above), np.nan)
         third = len(above) * 2 // 3
-        rest = (limit or 0.0) - floor if limit is not None else 0.0
+        rest = limit - floor if limit is not None else 0.0
         peak = third + int(np.argmax(above[third:]))
         if run.predicted_rate and limit is not None and len(above) > 6 and above[peak] > rest:
             steps = np.arange(len(above))
@@ -149,7 +148,7 @@ def curves(race: Race) -> Curves:
 
 
 def _limit(run: Run) -> float | None:
-    """Return the value of the minimum to which a run leads; the start's own for one that grows without end."""
+    """Return the value of the minimum to which a run leads; a quadratic that flees is so high that 0 will do."""
     if run.hollow is None:
         return 0.0 if run.surface.quadratic and run.stopped == "diverged" else None
     return float(run.surface.value(run.hollow))
@@ -195,6 +194,11 @@ def between(points: Array, most: int = 4000) -> Array:
     share = (at - before)[:, None]
     path: Array = points[before] * (1 - share) + points[after] * share
     return path
+
+
+def drawable(points: Array) -> Array:
+    """Return a path whose far part is pulled in: a renderer cannot draw a line to 1e12."""
+    return np.clip(points, -1e7, 1e7)
 
 
 def _hollows(runs: Sequence[Run]) -> list[tuple[float, ...]]:

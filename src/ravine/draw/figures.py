@@ -116,18 +116,13 @@ def paint_ground(ax: Axes, ground: data.Terrain) -> None:
 
 
 def _path(ax: Axes, trail: data.Trail) -> None:
-    colour, points = hue(trail.hue), _within(ax, trail.points)
+    colour, points = hue(trail.hue), data.drawable(trail.points)
     dots = len(points) <= 250
     ax.plot(*points.T, "-", color=colour, linewidth=1.3, path_effects=halo(), zorder=3)
     if dots:
         ax.plot(*points.T, ".", color=colour, markersize=3, zorder=3)
     ax.plot(*points[0], "o", color="white", markeredgecolor=INK, markersize=6, zorder=5)
     ax.plot(*points[-1], marker(trail.hue), color=colour, markeredgecolor="white", markersize=7, zorder=5)
-
-
-def _within(ax: Axes, points: Array) -> Array:
-    """Drop the far part of a path that flees: a renderer cannot draw a line to 1e12."""
-    return np.clip(points, -1e7, 1e7)
 
 
 def _hues_shown(shown: data.Scene) -> dict[str, int]:

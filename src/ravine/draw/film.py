@@ -155,7 +155,7 @@ def _flat(race: Race, arrows: bool) -> Stage:
     def move(t: float) -> list[Any]:
         counter.set_text(f"step {int(t)}")
         for i, trail in enumerate(trails):
-            path, here = at_step(np.clip(trail.points, -1e7, 1e7), t)
+            path, here = at_step(data.drawable(trail.points), t)
             lines[i].set_data(*path.T)
             balls[i].set_data(*here[:, None])
             if arrows:

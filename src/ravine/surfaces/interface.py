@@ -5,7 +5,7 @@ program. Outside, points are rows, shape (…, n), as everyone else has them.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -81,10 +81,6 @@ class Surface:
     def curvatures(self, point: ArrayLike) -> Array:
         """Return the eigenvalues of the Hessian at one point, rising, shape (n,)."""
         return np.linalg.eigvalsh(self.hessian(point))
-
-    def with_notes(self, *notes: str) -> "Surface":
-        """Return the same surface with more to tell."""
-        return replace(self, notes=self.notes + notes)
 
     def _columns(self, points: ArrayLike) -> tuple[Array, tuple[int, ...]]:
         try:
