@@ -1,7 +1,7 @@
 # Each target is one command a contributor types; `make check` is what must be green.
 PYTHON ?= python
 
-.PHONY: install check fix test slow bench gallery newcomer
+.PHONY: install check fix test slow bench gallery theory newcomer
 
 install:  ## the package as it stands here, with everything the tests need
 	$(PYTHON) -m pip install -e '.[test]'
@@ -27,6 +27,9 @@ bench:  ## timings against peers, in one run, with ratios
 
 gallery:  ## docs/gallery, drawn and measured again
 	$(PYTHON) -m ravine gallery docs/gallery
+
+theory:  ## the figures of docs/theory.md
+	$(PYTHON) -c "from ravine.draw.theory import theory; theory('docs/theory')"
 
 newcomer:  ## the README's first two blocks in a fresh clone and an empty environment
 	bash tests/newcomer.sh 1 2

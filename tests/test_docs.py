@@ -14,7 +14,7 @@ from ravine.cli.app import app, run
 from ravine.letters import rules_markdown, schedules_markdown
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("README.md", "README.zh-CN.md", "docs/tour.md", "docs/conventions.md")
+PAGES = ("README.md", "README.zh-CN.md", "docs/tour.md", "docs/conventions.md", "docs/theory.md")
 FLAGS = doctest.ELLIPSIS | doctest.IGNORE_EXCEPTION_DETAIL
 MODULES = [m.name for m in pkgutil.walk_packages(ravine.__path__, "ravine.") if not m.name.endswith("__main__")]
 
@@ -40,7 +40,14 @@ def test_examples_in_docstrings_print_what_they_say(name: str) -> None:
 
 def test_public_docstrings_have_examples() -> None:
     """The functions a user calls first each show an example."""
-    for function in (ravine.race, ravine.surface, ravine.check_gradient, ravine.algebra.rate, ravine.draw.draw):
+    for function in (
+        ravine.race,
+        ravine.predict,
+        ravine.surface,
+        ravine.check_gradient,
+        ravine.algebra.rate,
+        ravine.draw.draw,
+    ):
         assert ">>>" in (function.__doc__ or ""), function
 
 
@@ -80,7 +87,7 @@ def test_the_first_blocks_are_what_a_newcomer_types() -> None:
     assert second.strip() == "pip install '.[test]' && python -m pytest"
 
 
-COMMANDS = [line.split("#")[0].strip() for line in _blocks("README.md", "sh")[2].splitlines()]
+COMMANDS = [line.split("#")[0].strip() for block in _blocks("README.md", "sh")[2:] for line in block.splitlines()]
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if "gallery" not in c])

@@ -9,9 +9,9 @@ import pytest
 import sympy
 from hypothesis import given
 
-from drawn import rows, seeded
+from drawn import fractions, rows, seeded
 from exact import F
-from ravine.algebra import limit_h, limit_lr, rate, step_matrix
+from ravine.algebra import limit_h, limit_lr, limit_mu, margin, rate, step_matrix
 from ravine.errors import AlgebraError
 from ravine.rules import RULES, Row
 
@@ -74,6 +74,44 @@ def test_limit_of_any_row(row: Row) -> None:
     assert all(rate(row, inside * part) < 1 for part in (F(1, 100), F(1, 2), F(99, 100)))
     if limit != np.inf:
         assert rate(row, limit * F(101, 100)) > 1
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_limit_of_random_rows_by_bisection(seed: int) -> None:
+    """The limit of five random numbers that stand in no table is where the spectral radius passes 1, to 1e-9."""
+    rng = np.random.default_rng(seed)
+    while True:
+        row = Row(*rng.uniform((-0.95, -2, -2, -2, -2), (0.95, 2, 2, 2, 2)).tolist())
+        limit = limit_h(row)
+        if 0.01 < limit < 1e4:
+            break
+    assert limit == pytest.approx(bisect(lambda h: radius(row, h) < 1), rel=1e-9)
+
+
+@seeded
+@given(rows, fractions)
+def test_the_margin_is_positive_where_it_is_stable(row: Row, h: Fraction) -> None:
+    """The margin is positive, zero or negative as the spectral radius is below, at or above 1; arrays as numbers."""
+    found = margin(row, h)
+    assert isinstance(found, Fraction)
+    size = radius(row, float(h))
+    assert (found > 0) == (size < 1) or abs(size - 1) < 1e-6
+    many = margin(Row(*(np.array([float(cell)] * 2) for cell in row)), np.array([[float(h)], [0.0]]))
+    assert many.shape == (2, 2)
+    assert many[0] == pytest.approx([float(found)] * 2, abs=1e-12)
+    assert (many[1] <= 0).all()
+
+
+@pytest.mark.parametrize("name", [name for name, rule in RULES.items() if "mu" in rule.parameters])
+@pytest.mark.parametrize("lr", [0.3, 0.9, 1.4, 2.6, 3.5])
+def test_limit_of_mu(name: str, lr: float) -> None:
+    """The momenta that are stable at a given lr are those that a grid of spectral radii finds stable."""
+    others = {"nu": 0.7} if name == "qhm" else {}
+    found = limit_mu(name, 1.0, lr=lr, **others)
+    grid = (np.arange(400) + 0.5) / 400
+    stable = np.array([radius(RULES[name].row(lr=lr, mu=mu, **others), 1.0) < 1 for mu in grid])
+    inside = (found[0] < grid) & (grid < found[1]) if found else np.zeros(400, bool)
+    assert (inside == stable).all()
 
 
 mu, nu, tau = sympy.symbols("mu nu tau", positive=True)

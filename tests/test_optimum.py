@@ -122,3 +122,67 @@ def test_unknown_settings_are_not_searched() -> None:
 def test_a_searched_optimum_is_no_worse_than_one_it_contains(k: float) -> None:
     """qhm with nu = 1 is ema, so its optimum has at most ema's rate, whatever the condition number."""
     assert optimum("qhm", 1.0, k).rate <= optimum("ema", 1.0, k).rate * (1 + 1e-9) + 1e-12
+
+
+FIXED: list[tuple[str, dict[str, float]]] = [
+    ("sgd", {}),
+    ("heavyball", {"mu": 0.3}),
+    ("heavyball", {"mu": 0.9}),
+    ("heavyball", {"tau": 0.3}),
+    ("heavyball", {"lr": 0.01}),
+    (
+        "classical",
+        {
+            "mu": 0.8,
+        },
+    ),
+    ("ema", {"mu": 0.9}),
+    ("nag", {"mu": 0.9}),
+    ("nesterov", {"lr": 0.005}),
+    ("keras_nesterov", {"mu": 0.2}),
+    ("qhm", {"nu": 0.7}),
+    ("qhm", {"nu": 0.7, "mu": 0.9}),
+    ("qhm", {"nu": 1.4}),
+    ("triple", {"L": 100.0}),
+]
+
+
+@pytest.mark.parametrize(("name", "fixed"), FIXED, ids=str)
+def test_nothing_on_a_grid_beats_an_optimum_with_settings_held(name: str, fixed: dict[str, float]) -> None:
+    """With some settings held, no point of a fine grid of the others is better, and the held ones are returned."""
+    found = optimum(name, 2.0, 100.0, **fixed)
+    assert {key: found.settings[key] for key in fixed} == fixed
+    assert worst(name, found.settings, 2.0, 100.0) == pytest.approx(found.rate, rel=0, abs=MEETING)
+    lines = {"lr": np.geomspace(1e-4, 1, 1201), "mu": 1 - np.geomspace(1e-3, 1, 601), "m": np.geomspace(0.1, 50, 1201)}
+    free = {key: line for key, line in lines.items() if key in RULES[name].parameters and key not in fixed}
+    grid = dict(zip(free, np.meshgrid(*free.values(), indexing="ij"), strict=True))
+    row = RULES[name].row(**{**fixed, **grid})
+    best = float(np.min(np.maximum(rate(row, 2.0), rate(row, 100.0))))
+    assert found.rate - MEETING <= best <= found.rate + 0.01
+
+
+def test_all_settings_held() -> None:
+    """With every setting held there is nothing to choose: the settings come back with their rate."""
+    found = optimum("classical", 2.0, 100.0, lr=0.01, mu=0.9)
+    assert found.settings == {"lr": 0.01, "mu": 0.9}
+    assert found.rate == pytest.approx(math.sqrt(0.9), rel=1e-15)
+
+
+def test_polyak_with_a_held_factor_is_exact() -> None:
+    """On fractions heavyball with dampening is Polyak's optimum with lr/(1 - tau), and with mu held lr is exact."""
+    assert optimum("heavyball", F(1), F(4), tau=F(1, 3)).settings == {"lr": F(2, 3), "mu": F(1, 9), "tau": F(1, 3)}
+    assert optimum("ema", F(1), F(4), mu=F(1, 2)).settings["lr"] == F(6, 5)
+
+
+@pytest.mark.parametrize(
+    ("fixed", "words"),
+    [
+        ({"beta": 0.9}, "no setting 'beta' to hold"),
+        ({"mu": 1.0}, "mu must be from 0 to below 1"),
+        ({"tau": 1}, "tau=1"),
+    ],
+)
+def test_a_setting_that_cannot_be_held(fixed: dict[str, float], words: str) -> None:
+    """A held setting that the rule has not, or a value out of range, is refused in one sentence."""
+    with pytest.raises(AlgebraError, match=words):
+        optimum("heavyball", 1.0, 2.0, **fixed)

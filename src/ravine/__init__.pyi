@@ -4,7 +4,14 @@ from . import draw as draw
 from . import rules as rules
 from . import schedules as schedules
 from . import surfaces as surfaces
+from .components import Components as Components
+from .components import components as components
+from .convert import Conversion as Conversion
+from .convert import convert as convert
 from .errors import RavineError as RavineError
+from .predict import predict as predict
+from .prediction import Place as Place
+from .prediction import Prediction as Prediction
 from .race import race as race
 from .result import Race as Race
 from .result import Run as Run

@@ -1,9 +1,10 @@
-"""The one door upward: a result that a notebook shows asks for its table and picture here.
+"""How results are told: in JSON without NaN, and through the one door upward, where a notebook asks for a picture.
 
 Results live on low floors and drawing on a high one; this file imports the drawing only when a notebook asks.
 """
 
 import importlib
+import math
 from typing import Any
 
 
@@ -11,3 +12,21 @@ def html(result: Any) -> str:
     """Return a result as HTML, a table and a figure."""
     room = importlib.import_module("ravine.draw.notebook")
     return str(room.html(result))
+
+
+def finite(number: float | None) -> float | None:
+    """Return a number as JSON has it: None for what is not finite.
+
+    >>> finite(2.0), finite(float("nan"))
+    (2.0, None)
+    """
+    return float(number) if number is not None and math.isfinite(number) else None
+
+
+def plain(value: Any) -> Any:
+    """Return a setting as JSON has it: a number, a text, or a list of them."""
+    if callable(value):
+        return getattr(value, "__name__", None) or str(value)
+    if isinstance(value, list | tuple):
+        return [plain(v) for v in value]
+    return value if isinstance(value, str | bool | int | float | None) else float(value)

@@ -29,6 +29,18 @@ class RaceError(RavineError):
     """A race cannot be started: its starts, steps or stops do not fit."""
 
 
+class PredictError(RavineError):
+    """Nothing can be predicted: a point, a start or a number does not fit."""
+
+
+class ConvertError(RavineError):
+    """A method has no equal in the rule it was to be converted to."""
+
+
+class MapError(RavineError):
+    """A map cannot be made: its axes, size, target or rule do not fit."""
+
+
 class DrawError(RavineError):
     """A picture cannot be drawn or written."""
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ravine.charts import EVERY
 from ravine.errors import RaceError, SurfaceError, shown
 from ravine.guests import Guest, is_guest
 from ravine.guests import parse as parse_guest
@@ -157,7 +158,7 @@ def _read(method: str | Contestant) -> Contestant:
         raise RaceError(
             f"a contestant is a text such as classical:lr=0.01,mu=0.9 or a method, got {type(method).__name__}"
         )
-    return parse_guest(method) if is_guest(method) else parse_method(method)
+    return parse_guest(method) if is_guest(method) else parse_method(method, EVERY)
 
 
 def _points(start: ArrayLike) -> Array:

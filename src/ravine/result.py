@@ -1,6 +1,5 @@
 """What a race has to show: trajectories, and what is read off them."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from ravine.algebra import rate
+from ravine.display import finite, plain
 from ravine.guests import Guest
+from ravine.hollows import hollow
 from ravine.rules import Method
-from ravine.schedules import text_of
 from ravine.surfaces.interface import Array, Surface
 
 TARGETS = (1.0, 1e-3, 1e-6)  # values whose first step is reported unless others are asked for
@@ -99,7 +99,7 @@ class Run:
     @cached_property
     def hollow(self) -> Array | None:
         """Return the minimum to which the run leads, (n,), or None if it leads nowhere known."""
-        return _hollow(self.surface, self.final, self.stopped)
+        return hollow(self.surface, self.final, self.stopped)
 
     @cached_property
     def curvatures(self) -> Array | None:
@@ -131,17 +131,17 @@ class Run:
         """Return what `ravine race --json` prints of a run."""
         return {
             "rule": self.method.name,
-            "settings": {k: _plain(v) for k, v in self.method.settings.items()},
+            "settings": {k: plain(v) for k, v in self.method.settings.items()},
             "label": self.method.label,
             "start": self.start.tolist(),
             "steps": self.steps,
             "stopped": self.stopped,
             "final": self.final.tolist(),
-            "value": _json(self.value),
-            "gradient_norm": _json(self.gradient_norm),
-            "rate": {"predicted": _json(self.predicted_rate), "measured": _json(self.measured_rate)},
+            "value": finite(self.value),
+            "gradient_norm": finite(self.gradient_norm),
+            "rate": {"predicted": finite(self.predicted_rate), "measured": finite(self.measured_rate)},
             "turns": list(self.turns),
-            "path_length": _json(self.path_length),
+            "path_length": finite(self.path_length),
             "steps_to": {f"{t:g}": self.steps_to(t) for t in targets},
         }
 
@@ -224,41 +224,3 @@ def measured_rate(norms: Array) -> float | None:
     if not (envelope > 0).all():
         return None
     return float(np.exp(np.polyfit(np.arange(len(envelope)), np.log(envelope), 1)[0]))
-
-
-def _hollow(surface: Surface, end: Array, stopped: str) -> Array | None:
-    if stopped in ("diverged", "undefined"):
-        return None
-    found = _newton(surface, end)
-    if found is None and surface.minima:  # the run was stopped on its way, or its minimum is a kink
-        nearest = min(surface.minima, key=lambda m: float(np.linalg.norm(np.subtract(m.point, end))))
-        return np.array(nearest.point)
-    return found
-
-
-def _newton(surface: Surface, end: Array) -> Array | None:
-    """Return the minimum that Newton's method finds from the end of a run, unless it is somewhere else altogether."""
-    x = end.copy()
-    for _ in range(50):
-        gradient, hessian = surface.gradient(x), surface.hessian(x)
-        if not (np.isfinite(gradient).all() and np.isfinite(hessian).all()):
-            return None
-        move = -np.linalg.lstsq(hessian, gradient, rcond=None)[0]
-        x = x + move
-        if np.linalg.norm(move) <= 1e-10 * (1 + np.linalg.norm(x)):
-            far = not surface.quadratic and np.linalg.norm(x - end) > 0.5 * (1 + np.linalg.norm(end))
-            return None if far or surface.curvatures(x).min() < -1e-9 else x
-    return None
-
-
-def _plain(value: Any) -> Any:
-    """Return a setting as JSON has it: a number, a text, or a list of them."""
-    if callable(value):
-        return text_of(value)
-    if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
-    return value if isinstance(value, str | bool | int | float | None) else float(value)
-
-
-def _json(number: float | None) -> float | None:
-    return number if number is not None and math.isfinite(number) else None

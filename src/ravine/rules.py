@@ -15,10 +15,11 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from ravine.errors import RuleError, ScheduleError, nearest, shown
-from ravine.schedules import Number, Steps, Value, at, from_tree, text_of, tree
+from ravine.schedules import Number, Schedule, Steps, Value, at, from_tree, text_of, tree
 
 
 class Row(NamedTuple):
@@ -52,6 +53,18 @@ SETTINGS: Mapping[str, Setting] = {
     ),
     "L": Setting("largest curvature, gradient per length", lambda L: L > 0, "above 0"),
     "m": Setting("smallest curvature, gradient per length", lambda m: m > 0, "above 0"),
+    # Of the charts, which keep the letters of their papers.
+    "alpha": Setting("step size, length per gradient", lambda alpha: alpha >= 0, "0 or more"),
+    "beta1": Setting("part of the last move that is kept", lambda beta: (beta >= 0) & (beta < 1), "from 0 to below 1"),
+    "beta2": Setting("part of the last move that is looked along", lambda beta: beta == beta, "a finite number"),
+    "kp": Setting("proportional gain, length per gradient", lambda kp: kp != 0, "a number other than 0"),
+    "ki": Setting("integral gain, length per gradient", lambda ki: ki > 0, "above 0"),
+    "kd": Setting("derivative gain, length per gradient", lambda kd: kd != 0, "a number other than 0"),
+    "delta": Setting("short step, length per gradient", lambda delta: delta >= 0, "0 or more"),
+    "kappa": Setting("condition number, or the ratio of the long step to the short one", lambda k: k > 0, "above 0"),
+    "xi": Setting("statistical advantage, no unit", lambda xi: xi > 0, "above 0"),
+    "eps": Setting("a constant of the method, no unit", lambda eps: (eps > 0) & (eps < 1), "between 0 and 1"),
+    "rho": Setting("rate that is aimed at, no unit", lambda rho: (rho > 0) & (rho < 1), "between 0 and 1"),
 }
 ANY = Setting("a setting of your own rule", lambda value: value == value, "a finite number")
 
@@ -68,8 +81,10 @@ class Rule:
     row: Callable[..., Row]
     title: str
     source: str
+    fits: Callable[..., Any] | None = None  # whether the settings fit each other
+    misfit: str = ""  # the sentence for when they do not
 
-    @property
+    @cached_property
     def parameters(self) -> Mapping[str, Any]:
         """Map each setting's name to its default, `Parameter.empty` where it must be given."""
         return {p.name: p.default for p in inspect.signature(self.row).parameters.values()}
@@ -87,7 +102,7 @@ class Rule:
                 raise RuleError(f"{self.name} has no setting {shown(key)}; {nearest(key, self.parameters)}")
         for key, default in self.parameters.items():
             if key not in settings and default is inspect.Parameter.empty:
-                raise RuleError(f"{self.name} needs {key}, {SETTINGS[key].meaning}; write {self.usage}")
+                raise RuleError(f"{self.name} needs {key}, {SETTINGS.get(key, ANY).meaning}; write {self.usage}")
         method = Method(self, {k: settings.get(k, d) for k, d in self.parameters.items()})
         method.check({k: v for k, v in method.settings.items() if not callable(v)})
         return method
@@ -198,6 +213,8 @@ class Method:
             raise RuleError(
                 f"{self.name}: m, the smallest curvature, must not be above L, got m={m} and L={L}; exchange them"
             )
+        if self.rule.fits and values.keys() == self.settings.keys() and not _all(self.rule.fits(**values)):
+            raise RuleError(f"{self.name}: {self.rule.misfit}")
 
     def __str__(self) -> str:
         return f"{self.name}:{','.join(self._words())}"
@@ -211,22 +228,28 @@ def _all(fine: Any) -> bool:
     return bool(fine.all() if hasattr(fine, "all") else fine)
 
 
-def find(name: str) -> Rule:
+def find(name: str, rules: Mapping[str, Rule] = RULES) -> Rule:
     """Return the rule of that name, or say which one was probably meant."""
     known = name.strip().lower().replace("-", "_")
-    if known not in RULES:
-        raise RuleError(f"no rule is called {shown(name)}; {nearest(known, RULES)}")
-    return RULES[known]
+    if known not in rules:
+        raise RuleError(f"no rule is called {shown(name)}; {nearest(known, rules)}")
+    return rules[known]
 
 
-def parse(text: str) -> Method:
+def parse(text: str, rules: Mapping[str, Rule] = RULES) -> Method:
     """Read `name:key=value,…`; a value is a number or a schedule.
 
     >>> parse("nag:lr=cosine(0.1,1000),mu=sutskever(0.99)").row(0).keep
     0.5
     """
+    rule, settings = read(text, rules)
+    return rule(**settings)
+
+
+def read(text: str, rules: Mapping[str, Rule] = RULES) -> tuple[Rule, dict[str, float | Schedule]]:
+    """Read `name:key=value,…` as a rule and the settings that were given, whether or not they are all it needs."""
     name, _, settings = text.partition(":")
-    rule = find(name)
+    rule = find(name, rules)
     try:
         call = tree(f"settings({settings})", "the settings") if "#" not in settings else None  # it would hide the rest
     except ScheduleError:
@@ -238,6 +261,6 @@ def parse(text: str) -> Method:
     if len(set(keys)) < len(keys):
         raise RuleError(f"{rule.name}: a setting is given twice in {shown(settings)}; give each once")
     try:
-        return rule(**{str(k.arg): from_tree(k.value) for k in call.keywords})
+        return rule, {str(k.arg): from_tree(k.value) for k in call.keywords}
     except ScheduleError as error:
         raise RuleError(f"{rule.name}: {error}") from None

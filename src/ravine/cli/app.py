@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ravine.cli import lists, see
+from ravine.cli import exchange, foresee, lists, see
 from ravine.errors import RavineError
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -34,6 +34,8 @@ def ravine(
 app.command()(see.race)
 app.command()(see.film)
 app.command()(see.gallery)
+app.command()(foresee.predict)
+app.command()(exchange.convert)
 app.command()(lists.rules)
 app.command()(lists.surfaces)
 

@@ -1,11 +1,10 @@
 """rules and surfaces: what there is."""
 
-from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
 
-from ravine.cli.options import JsonOption, SurfaceArgument, points, print_json
+from ravine.cli.options import JsonOption, SurfaceArgument, columns, points, print_json
 
 
 def rules(
@@ -29,7 +28,7 @@ def rules(
         print(rules_markdown(), schedules_markdown(), sep="\n\n")
     else:
         print("y = x + look·v    g = ∇f(y)    v' = keep·v + take·g    x' = x + move·v' + kick·g\n")
-        _columns([("rule", "keep", "take", "move", "kick", "look", "what it is"),
+        columns([("rule", "keep", "take", "move", "kick", "look", "what it is"),
                   *((r.usage, *formulas(r), r.title) for r in RULES.values() if r.name != "triple")])  # fmt: skip
         triple = RULES["triple"]
         print(
@@ -37,7 +36,7 @@ def rules(
             + ", ".join(f"{k} = {v}" for k, v in formulas(triple)._asdict().items())
         )
         print("\nA setting is a number or a schedule:")
-        _columns([(kind.usage, kind.source) for kind in SCHEDULES.values()])
+        columns([(kind.usage, kind.source) for kind in SCHEDULES.values()])
 
 
 def surfaces(
@@ -56,20 +55,13 @@ def surfaces(
         if json:
             print_json({"surfaces": [dict(zip(("name", "formula", "source"), row, strict=True)) for row in rows]})
         else:
-            _columns(rows, widest=60)
+            columns(rows, widest=60)
         return
     told = described(surface, read[0] if (read := points([start] if start else None)) else None, check)
     if json:
         print_json(told)
     else:
-        _columns([(key, _written(value)) for key, value in told.items()])
-
-
-def _columns(rows: Sequence[tuple[str, ...]], widest: int = 80) -> None:
-    """Print rows with their cells under each other; by hand, because a table library takes a tenth of a second to load."""
-    widths = [min(widest, max(len(cell) for cell in column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        columns([(key, _written(value)) for key, value in told.items()])
 
 
 def _written(value: Any) -> str:

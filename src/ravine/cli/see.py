@@ -18,6 +18,7 @@ from ravine.cli.options import (
     SurfaceArgument,
     TargetOption,
     TolOption,
+    columns,
     file_free,
     points,
     print_json,
@@ -25,6 +26,7 @@ from ravine.cli.options import (
 )
 
 RACE_SUFFIXES = ("png", "svg", "pdf", "gif", "webp", "mp4", "html", "csv", "parquet", "json")
+FIGURES = (".png", ".svg", ".pdf")
 FIGURE_1 = ["sgd:lr=0.001", "classical:lr=0.001,mu=0.5", "sgd:lr=0.01", "classical:lr=0.01,mu=0.5"]  # the blog post's
 
 
@@ -40,13 +42,16 @@ def race(
         ),
     ] = None,
     view: Annotated[
-        str, typer.Option(metavar="VIEW", help="contours, terrain, curve or loss; by itself the one that fits.")
+        str, typer.Option(metavar="VIEW", help="contours, terrain, curve, loss or directions; else what fits.")
     ] = "",
     panels: Annotated[str, typer.Option(metavar="KEY", help="One panel for each lr, mu, rule or start.")] = "",
     tol: TolOption = 1e-6,
     target: TargetOption = None,
     noise: NoiseOption = 0.0,
     seed: SeedOption = 0,
+    predict: Annotated[
+        bool, typer.Option("--predict", help="Lay each run beside its closed form, by eigen-direction.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Race rules on a surface: trajectories, a table and a figure."""
@@ -54,17 +59,20 @@ def race(
     blog = surface is None and rule is None and start is None
     if out is None and not json:
         out = file_free(Path("race.png"), RACE_SUFFIXES)
+    view = view or ("directions" if predict and (out is None or out.suffix.lower() in FIGURES) else "")
     result = _raced(
         surface, FIGURE_1 if blog else rule, start, steps, tol, target, noise, seed, json, _view_check(out, view)
     )
     panels = panels or ("lr" if blog and view in ("", "contours") else "")
     if out is not None:
-        _write(result, out, view, panels, json)
+        _write(result, out, view, panels, json, predict)
     if json:
-        print_json(result.summary())
+        print_json(_summary(result, predict))
         return
     _notes(result)
     _table(result)
+    if predict:
+        _directions(result)
     print(f"written: {out}")
 
 
@@ -179,12 +187,36 @@ def _notes(result: Any) -> None:
         print(f"note: {note}", file=sys.stderr)
 
 
-def _write(result: Any, out: Path, view: str, panels: str, quiet: bool) -> None:
+def _summary(result: Any, predict: bool) -> dict[str, Any]:
+    from ravine.components import with_directions
+
+    told: dict[str, Any] = with_directions(result) if predict else result.summary()
+    return told
+
+
+def _directions(result: Any) -> None:
+    """Print for each run and direction how far the closed form is from the run."""
+    from ravine.components import with_directions
+
+    lines = [("rule", "h", "closed form from step", "largest difference")]
+    told = with_directions(result)
+    for run, each in zip(result.runs[:40], told["runs"], strict=False):
+        for d in (each["directions"] or [])[:12]:
+            begin, difference = d["quadratic_from"], d["difference"]
+            cells = ("–" if begin is None else str(begin), "–" if difference is None else f"{difference:.2e}")
+            lines.append((run.method.label + result.where(run), f"{d['h']:.6g}", *cells))
+    columns(lines)
+    for note in told.get("notes", []):
+        if note not in result.notes:
+            print(f"note: {note}", file=sys.stderr)
+
+
+def _write(result: Any, out: Path, view: str, panels: str, quiet: bool, predict: bool) -> None:
     suffix = out.suffix.lower()[1:]
     if suffix in ("csv", "parquet", "json"):
         from ravine.export import write
 
-        write(result, out)
+        write(result, out, _summary(result, predict))
     elif suffix in ("gif", "webp", "mp4"):
         from ravine.draw.film import film as make
 

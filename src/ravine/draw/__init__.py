@@ -3,5 +3,7 @@
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__, ["data", "figures", "film", "gallery", "notebook"], {"figures": ["draw", "save"]}
+    __name__,
+    ["data", "directions", "figures", "film", "gallery", "notebook", "predictions", "theory"],
+    {"figures": ["draw", "save"]},
 )

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ravine.draw import data
+from ravine.draw.directions import directions
 from ravine.draw.style import FAINT, FONT, GROUND, INK, LINES, figure, halo, hue, marker, plain
 from ravine.errors import DrawError, RavineError, nearest, reason
 from ravine.files import aside
@@ -26,8 +27,8 @@ def draw(race: Race, view: str = "", panels: str = "", box: data.Box | None = No
 
     Args:
         race: what is drawn.
-        view: `contours` (two coordinates), `curve` (one), `terrain` (two, in space) or `loss` (any); without it the
-            one that fits the surface.
+        view: `contours` (two coordinates), `curve` (one), `terrain` (two, in space), `loss` or `directions` (any: the
+            error along each eigen-direction beside its closed form); without it the one that fits the surface.
         panels: which setting tells the panels apart: `lr`, `mu`, `rule`, `start` or another; empty for one panel.
         box: what is shown, low and high for each coordinate.
 
@@ -44,7 +45,7 @@ def draw(race: Race, view: str = "", panels: str = "", box: data.Box | None = No
     """
     view = check_view(view, race.surface.dim)
     data.check_panels(panels, race)
-    if panels and view in ("loss", "terrain"):
+    if panels and view in ("loss", "terrain", "directions"):
         raise DrawError(f"the view '{view}' has one panel; leave the panels out, or use the view 'contours'")
     try:
         return VIEWS[view][1](race, panels, box)
@@ -293,4 +294,5 @@ VIEWS: Mapping[str, tuple[int, Callable[[Race, str, data.Box | None], Figure]]] 
     "curve": (1, curve),
     "terrain": (2, terrain),
     "loss": (0, loss),
+    "directions": (0, directions),
 }

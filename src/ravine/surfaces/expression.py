@@ -69,16 +69,22 @@ def _finite(number: Any) -> float:
     return value
 
 
-def source(name: str, variables: Sequence[Any], expressions: Sequence[Any], printer: Any = None) -> str:
-    """Write a Python function of columns x that fills out[0], out[1], … with the expressions' values."""
+def statements(
+    variables: Sequence[Any], expressions: Sequence[Any], printer: Any = None, at: str = "x", mark: str = ""
+) -> list[tuple[str, str]]:
+    """Write the values of expressions as assignments in order, (name, code); the last names are out[0], out[1], …
+
+    Variables are named x0, x1, … (`at` gives the letter); shared subexpressions t0, … and bases of powers b0, …, each
+    after `mark`, so that two lists can stand in one function.
+    """
     printer = printer or Printer({"fully_qualified_modules": True})
-    renamed = {variable: sp.Symbol(f"x{i}") for i, variable in enumerate(variables)}
+    renamed = {variable: sp.Symbol(f"{at}{i}") for i, variable in enumerate(variables)}
     # The plain tree walk: sp.cse also tries every pair of products, which takes minutes for twenty factors.
     shared, reduced = tree_cse(
-        [sp.sympify(e).xreplace(renamed) for e in expressions], sp.numbered_symbols("t"), order="none"
+        [sp.sympify(e).xreplace(renamed) for e in expressions], sp.numbered_symbols(f"{mark}t"), order="none"
     )
-    bases = sp.numbered_symbols("b")
-    lines = [f"{symbol} = x[{i}]" for i, symbol in enumerate(renamed.values())]
+    bases = sp.numbered_symbols(f"{mark}b")
+    lines: list[tuple[str, str]] = []
     for target, expression in [*shared, *((f"out[{i}]", e) for i, e in enumerate(reduced))]:
         # A base gets a name of its own, because a product would write it down once for each factor.
         named: list[tuple[Any, Any]] = []
@@ -86,8 +92,15 @@ def source(name: str, variables: Sequence[Any], expressions: Sequence[Any], prin
             lambda e: e.is_Pow and e.exp.is_Integer and not e.base.is_Symbol and e.base.free_symbols,
             lambda power, named=named: _name(power.base, bases, named) ** power.exp,
         )
-        lines += [f"{symbol} = {printer.doprint(base)}" for symbol, base in named]
-        lines.append(_assigned(str(target), printer.doprint(expression)))
+        lines += [(str(symbol), printer.doprint(base)) for symbol, base in named]
+        lines.append((str(target), printer.doprint(expression)))
+    return lines
+
+
+def source(name: str, variables: Sequence[Any], expressions: Sequence[Any]) -> str:
+    """Write a Python function of columns x that fills out[0], out[1], … with the expressions' values."""
+    lines = [f"x{i} = x[{i}]" for i in range(len(variables))]
+    lines += [_assigned(target, code) for target, code in statements(variables, expressions)]
     return f"def {name}(x, out):\n    " + "\n    ".join(lines)
 
 
@@ -172,24 +185,24 @@ def from_expression(typed: str, **known: Any) -> Surface:
             "text": " ".join(typed.split()),
             "latex": _latex(read.typed, value),
             "expression": value,
-            "quadratic": _degree(value) <= 2,
+            "quadratic": degree(value) <= 2,
             **known,
         }
     )
 
 
-def _degree(value: Any) -> float:
+def degree(value: Any) -> float:
     """Return a bound on the degree as a polynomial, infinite for what is none; it multiplies nothing out."""
     if not value.free_symbols:
         return 0
     if value.is_Symbol:
         return 1
     if value.is_Add:
-        return max(map(_degree, value.args))
+        return max(map(degree, value.args))
     if value.is_Mul:
-        return sum(map(_degree, value.args))
+        return sum(map(degree, value.args))
     if value.is_Pow and value.exp.is_Integer and value.exp > 0:
-        return _degree(value.base) * float(value.exp)
+        return degree(value.base) * float(value.exp)
     return float("inf")
 
 

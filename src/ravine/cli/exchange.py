@@ -1,0 +1,130 @@
+"""convert: the same method in another library's settings."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ravine.cli.options import JsonOption, StartOption, StepsOption, columns, file_free, points, print_json
+from ravine.errors import ConvertError
+
+SUFFIXES = ("png", "svg", "pdf", "json")
+SHOWN = 12  # steps of a schedule that are printed; --json has all
+
+
+def _names(incomplete: str) -> list[str]:
+    from ravine.charts import EVERY
+
+    return [name for name in EVERY if name.startswith(incomplete)]
+
+
+def convert(
+    rule: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[RULE]", help="What is converted, such as classical:lr=0.1,mu=0.9.", autocompletion=_names
+        ),
+    ] = None,
+    to: Annotated[
+        str, typer.Option("--to", "-t", metavar="NAME", help="A rule, or heavyball:tau=0.5.", autocompletion=_names)
+    ] = "",
+    demo: Annotated[bool, typer.Option("--demo", help="Draw both paths (convert.png), and how far apart.")] = False,
+    surface: Annotated[
+        str, typer.Option(metavar="SURFACE", help="Of two coordinates, for --demo; else x^2 + 50y^2.")
+    ] = "",
+    start: StartOption = None,
+    steps: StepsOption = 100,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FILE", help=f"By suffix {', '.join(SUFFIXES)}.")
+    ] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print all conversions as in the docs.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Convert a rule's settings, buffer and schedule to another convention."""
+    if markdown:
+        from ravine.conversion.table import markdown as table
+
+        print(table())
+        return
+    if rule is None or not to:
+        raise ConvertError("convert needs a rule and --to; write ravine convert classical:lr=0.1,mu=0.9 --to heavyball")
+    from ravine.convert import convert as run
+
+    out = file_free(Path("convert.png") if demo and out is None else out, SUFFIXES)
+    picture = out is not None and out.suffix.lower() != ".json"
+    found = run(rule, to, steps=steps)
+    told = found.summary()
+    if demo or surface or start or picture:
+        told["demo"] = _demo(found, surface, start, steps, out if picture else None)
+    if out is not None and not picture:
+        _write(told, out)
+    if json:
+        print_json(told)
+        return
+    _print(found, told)
+    if out is not None:
+        print(f"written: {out}")
+
+
+def _demo(found: Any, surface: str, start: list[str] | None, steps: int, out: Path | None) -> dict[str, Any]:
+    """Run both on a surface, draw them if there is a file to draw into, and say how far apart they got."""
+    from ravine.draw import conversions
+    from ravine.surfaces import surface as make
+
+    begun = points(start)
+    shown = conversions.demo(found, make(surface or "bowl", dim=2), begun[0] if begun else None, steps)
+    if out is not None:
+        from ravine.draw.figures import save
+
+        save(conversions.draw(shown), out)
+    return {
+        "surface": shown.surface.text,
+        "start": shown.source[0].tolist() if len(shown.source) else [],
+        "steps": len(shown.apart),
+        "difference": shown.difference,
+    }
+
+
+def _write(told: dict[str, Any], out: Path) -> None:
+    import json
+
+    from ravine.files import aside
+
+    with aside(out) as file:
+        file.write_text(json.dumps(told, allow_nan=False), encoding="utf-8")
+
+
+def _print(found: Any, told: dict[str, Any]) -> None:
+    print(f"{found.source}\n{found.target}\n")
+    rows = [
+        ("exact", "yes, but for rounding" if found.exact else "no"),
+        ("buffer", f"v_{found.target.name} = {_short(found.scale)} · v_{found.source.name}"),
+        ("point", f"x_{found.target.name} = x_{found.source.name} + {_short(found.shift)} · v_{found.source.name}"),
+    ]
+    if found.error is not None:
+        rows.append(("error", f"{found.error:.3g} of the start's distance from the minimum, at most"))
+    if "demo" in told:
+        d = told["demo"]
+        rows.append(("demo", f"{d['difference']:.3g} of the path apart within {d['steps']} steps on {d['surface']}"))
+    columns(rows, widest=140)
+    listed = {key: value for key, value in told["to"]["settings"].items() if isinstance(value, list)}
+    if listed:
+        _print_steps(found, listed)
+    for note in found.notes:
+        print(f"note: {note}", file=sys.stderr)
+
+
+def _print_steps(found: Any, listed: dict[str, list[float]]) -> None:
+    """Print the settings that change, step by step, as many as fit."""
+    steps = min(found.steps, SHOWN)
+    rows: list[tuple[str, ...]] = [("step", *listed)]
+    rows += [(str(t), *(f"{values[t]:.9g}" for values in listed.values())) for t in range(steps)]
+    print()
+    columns(rows)
+    if found.steps > steps:
+        print(f"… and {found.steps - steps} more steps; --json has all")
+
+
+def _short(value: Any) -> str:
+    return f"{float(value):.9g}" if not isinstance(value, tuple) else f"({float(value[0]):.9g}, … a value a step)"
