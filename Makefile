@@ -1,7 +1,7 @@
 # Each target is one command a contributor types; `make check` is what must be green.
 PYTHON ?= python
 
-.PHONY: install check fix test slow bench gallery theory newcomer
+.PHONY: install check fix test slow bench gallery theory maps newcomer
 
 install:  ## the package as it stands here, with everything the tests need
 	$(PYTHON) -m pip install -e '.[test]'
@@ -24,6 +24,12 @@ slow:  ## the tests that take minutes (none so far; pytest says so with exit cod
 
 bench:  ## timings against peers, in one run, with ratios
 	$(PYTHON) benchmarks/race.py
+	$(PYTHON) benchmarks/map.py
+
+maps:  ## the pictures of docs/maps
+	$(PYTHON) -m ravine map "x^2 + 50y^2" --rule heavyball --start 180,90 --steps 300 --out docs/maps/bowl.png
+	$(PYTHON) -m ravine map "x^2 + 50y^2" --rule all --lr 0:0.045 --mu 0:0.99 --start 180,90 --steps 300 --out docs/maps/sheet.png
+	$(PYTHON) -m ravine map rosenbrock --rule nag --lr 1e-5:0.01:log --mu 0:0.999:near1 --steps 2000 --out docs/maps/rosenbrock.png
 
 gallery:  ## docs/gallery, drawn and measured again
 	$(PYTHON) -m ravine gallery docs/gallery

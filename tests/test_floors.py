@@ -20,12 +20,13 @@ FLOORS = """
     surfaces.by_torch surfaces.by_jax surfaces.callables surfaces surfaces.check surfaces.describe
     algebra.kinds algebra.direction algebra.limits algebra.optima algebra.forms
     algebra.products algebra.noise algebra
-    hollows prediction verdict places predict guests stepper result components race export
+    hollows prediction verdict places predict axes boundary ranges guests stepper cells result components race
+    phasemap _template _lanes _kernels walking phase export
     conversion conversion.inverse conversion.equal conversion.difference conversion.stepwise conversion.remarks convert
     conversion.table
     draw.data draw.style draw.directions draw.figures draw.predictions draw.conversions
-    draw.film draw.notebook draw.exhibits draw.gallery draw.theory draw
-    cli.options cli.see cli.foresee cli.exchange cli.lists cli.app cli __main__
+    draw.picks draw.mapdata draw.maps draw.film draw.sheets draw.notebook draw.exhibits draw.gallery draw.theory draw
+    cli.options cli.see cli.foresee cli.chart cli.exchange cli.lists cli.app cli __main__
 """
 ORDER = FLOORS.split()
 

@@ -9,6 +9,9 @@ from .components import components as components
 from .convert import Conversion as Conversion
 from .convert import convert as convert
 from .errors import RavineError as RavineError
+from .phase import phase_map as phase_map
+from .phase import phase_maps as phase_maps
+from .phasemap import PhaseMap as PhaseMap
 from .predict import predict as predict
 from .prediction import Place as Place
 from .prediction import Prediction as Prediction

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ravine.cells import OUTCOMES
 from ravine.files import aside
+from ravine.phasemap import PhaseMap
 from ravine.prediction import Prediction
 from ravine.result import Race
 
@@ -40,19 +42,43 @@ def write_predictions(predictions: Iterable[Prediction], told: Mapping[str, Any]
                     )
 
 
-def _csv(race: Race, file: Path) -> None:
-    columns = race.columns()
+def write_map(found: PhaseMap, told: Mapping[str, Any], path: Path) -> None:
+    """Write a map: a line for each cell (CSV, Parquet), the grids (NPZ), or what was told of it (JSON)."""
+    with aside(path) as file:
+        suffix = path.suffix.lower()
+        if suffix == ".json":
+            file.write_text(json.dumps(told, allow_nan=False), encoding="utf-8")
+        elif suffix == ".npz":
+            _npz(found, told, file)
+        else:
+            (_csv if suffix == ".csv" else _parquet)(found, file)
+
+
+def _npz(found: PhaseMap, told: Mapping[str, Any], file: Path) -> None:
+    """Write the axes and the grids, (rows, columns), with the summary as a text."""
+    import numpy as np
+
+    grids: dict[str, Any] = {"outcome": found.outcome, "steps": found.stopped, "value": found.value}
+    grids |= {"rate": found.measured} if found.measured is not None else {}
+    grids |= {"predicted_rate": found.predicted} if found.predicted is not None else {}
+    axes: dict[str, Any] = {found.y.name: found.y.values, found.x.name: found.x.values}
+    with file.open("wb") as stream:
+        np.savez_compressed(stream, summary=np.array(json.dumps(told)), outcomes=np.array(OUTCOMES), **axes, **grids)
+
+
+def _csv(result: Race | PhaseMap, file: Path) -> None:
+    columns = result.columns()
     with file.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow(columns)
         writer.writerows(zip(*(column.tolist() for column in columns.values()), strict=True))
 
 
-def _parquet(race: Race, file: Path) -> None:
+def _parquet(result: Race | PhaseMap, file: Path) -> None:
     import pyarrow
     import pyarrow.parquet
 
-    pyarrow.parquet.write_table(pyarrow.table(dict(race.columns())), file, compression="zstd")
+    pyarrow.parquet.write_table(pyarrow.table(dict(result.columns())), file, compression="zstd")
 
 
 def _json(race: Race, summary: dict[str, Any], file: Path) -> None:

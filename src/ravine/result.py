@@ -1,5 +1,6 @@
 """What a race has to show: trajectories, and what is read off them."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ravine.algebra import rate
+from ravine.cells import measured_rates
 from ravine.display import finite, plain
 from ravine.guests import Guest
 from ravine.hollows import hollow
@@ -15,7 +17,6 @@ from ravine.rules import Method
 from ravine.surfaces.interface import Array, Surface
 
 TARGETS = (1.0, 1e-3, 1e-6)  # values whose first step is reported unless others are asked for
-FLOOR = 1e-12  # of the largest gradient norm: below, rounding is measured and not decay
 
 
 @dataclass(eq=False)
@@ -204,23 +205,6 @@ class Race:
 
 
 def measured_rate(norms: Array) -> float | None:
-    """Return the factor per step by which a swinging, shrinking (or growing) sequence changes, late in it.
-
-    A line is fitted to the logarithm of the envelope (the largest still to come, or so far where it grows) of the later
-    half, so that a swing's zero crossings do not count; what has sunk into rounding is left out. None for fewer than
-    eight steps.
-    """
-    peak = int(norms.argmax())
-    sunk = norms[peak:] <= FLOOR * norms[peak]
-    length = peak + int(sunk.argmax()) if sunk.any() else len(norms)
-    if length < 8:
-        return None
-    late = norms[length // 2 : length]
-    grows = int(late.argmax()) >= len(late) / 2
-    envelope = np.maximum.accumulate(late) if grows else np.maximum.accumulate(late[::-1])[::-1]
-    # Where the envelope has not met its next peak yet it shows the swing: leave out an eighth at that end.
-    edge = len(late) // 8
-    envelope = envelope[edge:] if grows else envelope[: len(late) - edge]
-    if not (envelope > 0).all():
-        return None
-    return float(np.exp(np.polyfit(np.arange(len(envelope)), np.log(envelope), 1)[0]))
+    """Return the factor per step by which one sequence changes, late in it; None for fewer than eight steps."""
+    found = float(measured_rates(norms[:, None])[0])
+    return found if math.isfinite(found) else None

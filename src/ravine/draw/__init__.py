@@ -4,6 +4,19 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    ["data", "directions", "figures", "film", "gallery", "notebook", "predictions", "theory"],
+    [
+        "data",
+        "directions",
+        "figures",
+        "film",
+        "gallery",
+        "mapdata",
+        "maps",
+        "notebook",
+        "picks",
+        "predictions",
+        "sheets",
+        "theory",
+    ],
     {"figures": ["draw", "save"]},
 )

@@ -95,7 +95,7 @@ def contours(race: Race, panels: str = "", box: data.Box | None = None) -> Figur
     for i, (ax, panel) in enumerate(zip(axes, shown.panels, strict=True)):
         paint_ground(ax, ground)
         for trail in panel.trails:
-            _path(ax, trail)
+            paint_path(ax, trail)
         ax.plot(*shown.minima.T, "+", color=INK, markersize=9, markeredgewidth=1.4, zorder=6)
         ax.set(xlim=shown.box[0], ylim=shown.box[1])
         if equal:
@@ -116,7 +116,7 @@ def paint_ground(ax: Axes, ground: data.Terrain) -> None:
     ax.contour(ground.x, ground.y, ground.height, ground.levels, colors=LINES, linewidths=0.5, alpha=0.7, zorder=1)
 
 
-def _path(ax: Axes, trail: data.Trail) -> None:
+def paint_path(ax: Axes, trail: data.Trail) -> None:
     colour, points = hue(trail.hue), data.drawable(trail.points)
     dots = len(points) <= 250
     ax.plot(*points.T, "-", color=colour, linewidth=1.3, path_effects=halo(), zorder=3)

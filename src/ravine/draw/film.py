@@ -6,6 +6,7 @@ The ground is painted once; a frame restores it and draws only what moves.
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -60,10 +61,16 @@ def film(
     """
     view = check(path, view, race.surface.dim, seconds, fps)
     stage = {"flat": _flat, "terrain": _terrain, "curve": _curve}[view](race, arrows)
-    longest = max(run.steps for run in race.runs)
+    return shoot(stage, partial(np.linspace, 0, max(r.steps for r in race.runs)), path, seconds, fps, progress)
+
+
+def shoot(
+    stage: Stage, spread: Callable[[int], Array], path: Path, seconds: float, fps: int, progress: Progress | None
+) -> int:
+    """Write a film whose frames show the times that `spread` makes of their count; interrupted, of those it has."""
     count = max(2, min(round(seconds * fps), LONGEST))
     fps = max(1, round(count / seconds))  # a long film has fewer frames a second, not fewer seconds
-    times = np.linspace(0, longest, count)
+    times = spread(count)
     frames: list[Array] = []
     try:
         for i, frame in enumerate(_frames(stage, times)):
@@ -88,12 +95,17 @@ def check(path: Path, view: str, dim: int, seconds: float, fps: int) -> str:
         raise DrawError(f"no film view is called '{view}'; {nearest(view, VIEWS)}")
     if (view == "curve") != (fitting == "curve"):
         raise DrawError(f"the film view '{view}' does not fit {dim} coordinates; use '{fitting}'")
+    check_file(path, seconds, fps)
+    return view
+
+
+def check_file(path: Path, seconds: float, fps: int) -> None:
+    """Refuse a file or a length that no film can have, before anything is computed."""
     if not (0.1 <= seconds <= 600 and 1 <= fps <= 60):
         raise DrawError(f"a film lasts 0.1 to 600 seconds at 1 to 60 frames each, got {seconds} and {fps}")
     writable(path, SUFFIXES)
     if path.suffix.lower() == ".mp4" and not shutil.which("ffmpeg"):
         raise DrawError("MP4 needs the program ffmpeg, which is not installed; install it, or write .gif or .webp")
-    return view
 
 
 def _frames(stage: Stage, times: Array) -> Iterator[Array]:
@@ -132,13 +144,12 @@ def _flat(race: Race, arrows: bool) -> Stage:
         ax.set_aspect("equal")
     plain(ax, *shown.axes)
     trails = shown.panels[0].trails
-    lines = [
-        ax.plot([], [], "-", color=hue(t.hue), linewidth=1.4, path_effects=halo(), label=t.label)[0] for t in trails
-    ]
+    style: dict[str, Any] = {"linewidth": 1.4, "path_effects": halo()}
+    lines = [ax.plot([], [], "-", color=hue(t.hue), label=t.label, **style)[0] for t in trails]
     balls = [ax.plot([], [], "o", color=hue(t.hue), markeredgecolor="white", markersize=9)[0] for t in trails]
     quivers = []
     if arrows:
-        style: dict[str, Any] = {"angles": "xy", "scale_units": "xy", "scale": 1, "width": 0.007, "zorder": 8}
+        style = {"angles": "xy", "scale_units": "xy", "scale": 1, "width": 0.007, "zorder": 8}
         quivers = [
             (ax.quiver(0, 0, 0, 0, color="#111111", **style), ax.quiver(0, 0, 0, 0, color="#B3261E", **style))
             for _ in trails
@@ -161,11 +172,8 @@ def _flat(race: Race, arrows: bool) -> Stage:
             if arrows:
                 k = min(int(t), len(trail.points) - 2) if len(trail.points) > 1 else 0
                 jump = trail.points[min(k + 1, len(trail.points) - 1)] - trail.points[k]
-                for quiver, arrow in zip(
-                    quivers[i],
-                    (_capped(jump * pace, 1.5 * longest), _capped(pushes[i][k] * scale, longest)),
-                    strict=True,
-                ):
+                arrows_now = _capped(jump * pace, 1.5 * longest), _capped(pushes[i][k] * scale, longest)
+                for quiver, arrow in zip(quivers[i], arrows_now, strict=True):
                     quiver.set_offsets(here)
                     quiver.set_UVC(*arrow)
         return [*lines, *(q for pair in quivers for q in pair), *balls, counter]
@@ -189,9 +197,8 @@ def _terrain(race: Race, arrows: bool) -> Stage:
     made.set_dpi(110)
     ax = space(made, race.surface, shown.box)
     trails = shown.panels[0].trails
-    lines = [
-        ax.plot([], [], [], "-", color=hue(t.hue), linewidth=1.5, path_effects=halo(), label=t.label)[0] for t in trails
-    ]
+    style: dict[str, Any] = {"linewidth": 1.5, "path_effects": halo()}
+    lines = [ax.plot([], [], [], "-", color=hue(t.hue), label=t.label, **style)[0] for t in trails]
     balls = [ax.plot([], [], [], "o", color=hue(t.hue), markeredgecolor="white", markersize=10)[0] for t in trails]
     counter = _counter(made, None, shown.title)
     _legend(made, ax)
