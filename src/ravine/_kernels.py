@@ -194,14 +194,6 @@ def _of_this_process() -> Path:
     return Path(_temporary[0].name)
 
 
-def _write(path: Path, text: str) -> None:
-    """Write a module whole, so that a process beside this one never reads half of it."""
-    handle, name = tempfile.mkstemp(suffix=".py", dir=path.parent)
-    with os.fdopen(handle, "w", encoding="utf-8") as stream:
-        stream.write(text)
-    Path(name).replace(path)
-
-
 def _tame(surface: Surface, ball: float) -> bool:
     """Say whether the value is a finite number wherever the point is inside the ball: a polynomial of low degree."""
     from ravine.surfaces.expression import degree

@@ -19,7 +19,7 @@ from ravine.surfaces.expression import Printer, gradient, statements
 from ravine.surfaces.interface import Array, Surface
 
 BLOCK = 8  # steps between two looks
-LANES = 64  # cells side by side, eight registers of four: a quarter faster than 16 here
+LANES = 64  # cells side by side: with 32 or fewer LLVM unrolls the whole loop, which is slower
 MOST_TURNED = 12  # coordinates of a turned quadratic, whose expression has half their square as terms
 
 Pattern = tuple[int | None, ...]  # of a row: 0 or 1 where every cell has that number, None where they differ

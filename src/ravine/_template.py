@@ -16,6 +16,7 @@ def fill(all_keep, all_take, all_move, all_kick, all_look, start, cells, steps, 
     now = 0
     blocks = steps // BLOCK + 1
     quarter = blocks - blocks // 4
+    cut = steps % BLOCK != BLOCK - 1
     for j in range(LANES):
         # BEGIN
         # REST
@@ -48,6 +49,8 @@ def fill(all_keep, all_take, all_move, all_kick, all_look, start, cells, steps, 
             fine = FINE & (end[j] != now)
             event |= not fine
         for j in range(LANES):
+            if (end[j] == now) & cut:  # the last block goes on beyond the last step
+                continue
             if now - end[j] + blocks <= quarter:
                 L_high[j] = L_low[j] if L_low[j] > L_high[j] else L_high[j]
             else:
@@ -103,7 +106,7 @@ def fill(all_keep, all_take, all_move, all_kick, all_look, start, cells, steps, 
 """
 
 # Sine and cosine without a branch, so that they go through lanes: x = q·π/2 + r with π/2 in three pieces (Cody &
-# Waite 1980), and on [-π/4, π/4] the polynomials of the C library fdlibm. Absolute error below 2e-16 times a few for
+# Waite 1980), and on [-π/4, π/4] the polynomials of the C library fdlibm. The absolute error is below 2e-16 for
 # |x| < 1e5; beyond, it grows with |x|, and r is held so that no polynomial runs away.
 WAVE = """
 @njit(inline="always")

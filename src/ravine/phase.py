@@ -82,11 +82,12 @@ def phase_map(
     if points is None:
         points = _points(surface.start or (1.0,) * surface.dim)
     _check_start(surface, points)
-    rule, fixed, more = rule_of(rule, {"lr": lr, "mu": mu, **(axes or {})})
+    wanted = _wanted(lr, mu, axes or {})
+    rule, fixed, more = rule_of(rule, wanted)
     point, why = _lowest(surface, points)
     h, why_not = (None, "") if point is None else _curvatures(surface, point)
     why = why or why_not
-    x, y = axes_of(rule, fixed, {"lr": lr, "mu": mu, **(axes or {})}, h, size)
+    x, y = axes_of(rule, fixed, wanted, h, size)
     notes += [*more, *([why] if why else []), *_idle(rule, x, y)]
     if target is None and show == "steps":
         target = _target(surface, point)
@@ -123,21 +124,43 @@ def _settled(found: PhaseMap) -> PhaseMap:
     reached = np.flatnonzero(found.outcome.ravel() == REACHED)
     if found.target is None or found.show != "steps" or not len(reached) or not found.steady:
         return found
-    stopped, start = found.stopped.ravel()[reached], found.starts[0]
-    fewest, bottomless = max(int(stopped.min()), 1), _bottomless(found)
-    drop = np.log10(max(float(found.surface.value(start) - found.target + ABOVE) / ABOVE, 10.0))
+    stopped = found.stopped.ravel()[reached]
+    there, target = _moved_to_0(found), found.target
+    start, fewest, bottomless = there.starts[0], max(int(stopped.min()), 1), _bottomless(there)
+    drop = np.log10(max(float(found.surface.value(found.starts[0]) - target + ABOVE) / ABOVE, 10.0))
     steps = found.steps if bottomless else int(min(found.steps, max(fewest * DIGITS / drop, 64)))
-    most = max(int(EXTRA * found.outcome.size * found.steps), LEAST_EXTRA) // steps
+    least = LEAST_EXTRA if there.engine == "compiled" else LEAST_EXTRA // 4  # in NumPy a step takes longer
+    most = max(int(EXTRA * found.outcome.size * found.steps), least) // steps
     few = np.searchsorted(np.cumsum(np.bincount(stopped)), max(most, 1))  # steps in which so many cells were there
     chosen = reached[stopped <= few][: max(most, 1)]
-    floor = 0.0 if bottomless else found.target - ABOVE
+    floor = 0.0 if bottomless else target - ABOVE
     while True:
-        lowest = np.maximum(walk_some(found, chosen, start, steps).late - floor, 0.0)
+        lowest = np.maximum(walk_some(there, chosen, start, steps).late - floor, 0.0)
         if lowest.min() > UNDERFLOW or steps < 64:  # smaller values are all equal
             break
         steps //= 2
     row, column = divmod(int(chosen[lowest.argmin()]), found.x.size)
     return replace(found, settled=(row, column), settled_steps=steps)
+
+
+def _moved_to_0(found: PhaseMap) -> PhaseMap:
+    """Return the map of the same quadratic around 0, where values can fall as far as floats go without rounding."""
+    if found.theory is None or not found.surface.quadratic or not any(found.theory.point):
+        return found
+    point, h = np.array(found.theory.point), found.surface.hessian(found.theory.point)
+
+    def slopes(x: Array, out: Array) -> None:
+        np.matmul(h, x, out=out)
+
+    twin = replace(
+        found.surface,
+        heights=lambda x: (x * (h @ x)).sum(axis=0) / 2,
+        slopes=slopes,
+        curvature=lambda at: h.copy(),
+        expression=None,
+    )
+    known = found.theory._replace(point=(0.0,) * len(point))
+    return replace(found, surface=twin, starts=found.starts - point, target=ABOVE, theory=known, engine="batched")
 
 
 def _bottomless(found: PhaseMap) -> bool:
@@ -215,6 +238,13 @@ def _at_the_minimum_reached(found: PhaseMap) -> PhaseMap:
 
 
 # What came in ----------------------------------------------------------------------------------------------------
+
+
+def _wanted(lr: Any, mu: Any, axes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the ranges that were asked for, by name; None for lr and mu that were not."""
+    if double := [name for name, given in (("lr", lr), ("mu", mu)) if given is not None and name in axes]:
+        raise MapError(f"the axis {double[0]} is given twice; write --{double[0]} lo:hi or --axis, not both")
+    return {"lr": lr, "mu": mu, **axes}
 
 
 def _numbers(fixed: Mapping[str, Any]) -> dict[str, float]:

@@ -63,8 +63,10 @@ def _free(rule: Rule, asked: list[str], fixed: Mapping[str, Any]) -> list[str]:
     chosen += ["mu"] if len(chosen) == 1 and "mu" not in rule.parameters else []
     if len(asked) > 2 or len(chosen) < 2:
         raise MapError(
-            f"a map has two axes, got {', '.join(chosen) if len(asked) <= 2 else ', '.join(asked)}; "
-            f"fix the others as in {rule.name}:{asked[-1] if asked else 'mu'}=…, or leave one free"
+            f"a map has two axes, got {', '.join(asked)}; fix the others as in {rule.name}:{asked[-1]}=…"
+            if len(asked) > 2
+            else f"a map has two axes, and {rule.name} has {len(chosen)} free here; leave {2 - len(chosen)} more of "
+            f"{', '.join(fixed)} out of the rule"
         )
     return chosen
 

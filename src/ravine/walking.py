@@ -161,6 +161,8 @@ def _batched(blank: PhaseMap, start: Array, progress: Progress | None) -> tuple[
             walked = walk(
                 blank.surface, row_at, count, start, blank.steps, target, ball, None if norms is None else record
             )
+            if progress:
+                progress(a + count, cells)
         except KeyboardInterrupt:
             parts.append(unwalked(cells - a))
             rates.append(np.full(cells - a, np.nan))
@@ -168,8 +170,6 @@ def _batched(blank: PhaseMap, start: Array, progress: Progress | None) -> tuple[
         parts.append(_grown(walked, blank.surface))
         if norms is not None:
             rates.append(measured_rates(norms))
-        if progress:
-            progress(a + count, cells)
     joined = Walked(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
     return joined, np.concatenate(rates) if blank.show == "rate" else None
 

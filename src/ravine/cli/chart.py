@@ -78,6 +78,8 @@ def _axes(texts: list[str] | None) -> dict[str, str]:
         name, _, given = text.partition("=")
         if not given or not name.strip():
             raise MapError(f"an axis is NAME=lo:hi, such as nu=0:1, got {shown(text)}")
+        if name.strip() in read:
+            raise MapError(f"the axis {name.strip()} is given twice; give each once")
         read[name.strip()] = given
     return read
 
