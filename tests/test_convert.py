@@ -1,6 +1,7 @@
 """Conversions: every pair of rules, by the points at which they ask; schedules, sizes of errors, refusals."""
 
 import json
+import re
 from fractions import Fraction
 from typing import Any
 
@@ -13,10 +14,11 @@ from conversions import NAMES, apart, asked, drawn, stacked
 from drawn import answer, seeded
 from drawn import methods as methods_of_any_kind
 from exact import F, quartic, vector, walk
+from ravine.algebra import response
 from ravine.charts import CHARTS, EVERY
 from ravine.convert import convert
 from ravine.errors import ConvertError
-from ravine.rules import RULES, Method, Row
+from ravine.rules import RULES, Method, Row, parse
 
 # What the pairs are, row to column: + always; ? for some settings; . for special settings alone, those that come from
 # there (qhm with nu = 1 is ema); - never, but for gradient descent in disguise.
@@ -53,16 +55,26 @@ def rows_of(made: list[Method]) -> Any:
     return lambda t: rows
 
 
+BRIEF, FULL = 20, 200  # settings a pair with a chart, unless `make slow`; and a pair of rules of the table, always
+
+
 # Every pair, at constant settings --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("source", NAMES)
-def test_every_pair_asks_for_the_same_gradients(source: str) -> None:
-    """200 random settings a pair, 50 steps: the points are equal, and a run that is converted midway goes on exactly."""
+@pytest.mark.parametrize(
+    ("source", "charts"),
+    [(s, BRIEF) for s in NAMES] + [pytest.param(s, FULL, marks=pytest.mark.slow) for s in NAMES],
+)
+def test_every_pair_asks_for_the_same_gradients(source: str, charts: int) -> None:
+    """200 random settings a pair, 50 steps: the points are equal, and a run that is converted midway goes on exactly.
+
+    A pair with a chart has 200 in `make slow` alone.
+    """
     for target in NAMES:
         if TABLE[source][target] == "-":
             continue
-        made = methods(source, target, 200 if TABLE[source][target] == "+" else 50)
+        count = FULL if {source, target} <= set(RULES) else charts
+        made = methods(source, target, count if TABLE[source][target] == "+" else max(count // 4, 10))
         found = [convert(method, target) for method in made]
         assert all(each.exact and each.error is None for each in found)
         points, states = asked(rows_of(made), len(made))
@@ -173,6 +185,7 @@ def test_fractions_stay_fractions() -> None:
         ("ema:lr=1,mu=0.9", "accsgd", "infinite or 0/0"),
         ("snv:alpha=0.1,beta1=0,beta2=0.5", "qhm", "no settings of it give"),
         ("qhm:lr=1,mu=0.9,nu=2", "accsgd", "delta would be -1"),
+        ("sgd:lr=0", "triple", "no settings of it give a = 0, b = 0, c = 0"),
         ("nag:lr=0.1,mu=0.9", "heavyball:tau=2", "no equal"),
         ("nag:lr=0.1,mu=0.9", "heavyball:lr=cosine(0.1,9)", "as a number only"),
         ("nag:lr=0.1,mu=0.9", "heavyball:xi=2", "no setting 'xi'"),
@@ -184,6 +197,21 @@ def test_refusals_say_why(source: Any, target: Any, word: str) -> None:
     """A refusal says in which number the two differ, or which setting would be out of its range."""
     with pytest.raises(ConvertError, match=word):
         convert(source, target)
+
+
+def test_the_nearest_has_the_pace_it_is_said_to_have() -> None:
+    """What a refusal names as the nearest, with the same effective lr, has it."""
+    rng, told = np.random.default_rng(2), 0
+    for source, target in ((s, t) for s in NAMES for t in NAMES if TABLE[s][t] in "-."):
+        for method in (drawn(source, rng), EVERY["sgd"](lr=0)):
+            said = answer(lambda name, m=method: str(convert(m, name)), target)
+            if not (near := re.search(r"where (\S+), the nearest.* the same .*effective lr", said)):
+                continue
+            rows = [Row(*map(float, m.row())) for m in (method, parse(near[1], EVERY))]
+            paces = [(c - b) / (1 - a) for a, b, c in map(response, rows)]
+            assert paces[0] == pytest.approx(paces[1], rel=1e-3), said
+            told += 1
+    assert told > 30
 
 
 @seeded

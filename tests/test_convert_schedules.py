@@ -1,5 +1,6 @@
 """Conversions under schedules: what is exact, what is refused, and the size of what is approximate."""
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -52,15 +53,17 @@ def test_exact_under_random_schedules(source: str, target: str, lr_too: bool) ->
     """Under random lr and mu schedules the same gradients are asked for, also by a run that is converted midway."""
     rng, done = np.random.default_rng(5), 0
     for _ in range(6):
-        method = scheduled(source, rng, 50, lr_too=lr_too)
+        method = scheduled(source, rng, 30, lr_too=lr_too)
         try:
-            found = convert(method, target, steps=50)
+            found = convert(method, target, steps=30)
         except ConvertError:  # a random schedule may need what the target does not allow
             continue
         assert found.exact, found.notes
-        assert max(compare(found, 50)) < 1e-11
+        assert max(compare(found, 30, 12)) < 1e-11
         done += 1
-    assert done >= 3
+        if done == 3:
+            return
+    pytest.fail(f"of six schedules three should convert, {done} did")
 
 
 @pytest.mark.parametrize(("source", "target"), [("nag", "keras_nesterov"), ("keras_nesterov", "nag")])
@@ -106,6 +109,30 @@ def test_a_warm_up_from_nothing() -> None:
     assert found.exact
     assert found.target.settings["mu"](np.arange(4)).tolist() == pytest.approx([0.9, 0, 0.45, 0.6])  # type: ignore[operator]
     assert max(compare(found, 100)) < 1e-11
+
+
+@pytest.mark.parametrize("source", ["heavyball:lr=linear(0.1,0,10),mu=0.9", "ema:lr=cosine(0.1,10),mu=0.9"])
+@pytest.mark.parametrize("target", ["classical", "snv"])
+def test_a_decay_to_nothing(source: str, target: str) -> None:
+    """Where lr ends at 0 and stays there, what classical's empty buffer has forgotten is never asked for."""
+    found = convert(source, target, steps=20)
+    assert found.exact, found.notes
+    assert found.error is None
+    assert max(compare(found, 20, 12)) < 1e-12
+    if source.startswith("heavyball") and target == "classical":
+        lr = [0.1 - 0.01 * t for t in range(10)]
+        expected = [0.9, *(0.9 * now / before for before, now in pairwise(lr)), *[0.0] * 10]
+        assert [found.target.row(t).keep for t in range(20)] == pytest.approx(expected)
+        assert found.target.settings["lr"] is found.source.settings["lr"]
+
+
+def test_a_return_from_nothing_is_approximate() -> None:
+    """Where lr is 0 for some steps and comes back, torch's buffer remembers and the paper's does not."""
+    lr = Listed((*[0.01] * 5, *[0.0] * 3, *[0.01] * 13))
+    found = convert(RULES["heavyball"](lr=lr, mu=0.9), "classical", steps=20)
+    assert not found.exact
+    assert found.error
+    assert convert(RULES["heavyball"](lr=lr, mu=0.9), "classical", steps=8).exact
 
 
 @pytest.mark.parametrize(
@@ -178,6 +205,14 @@ def test_the_bound_holds_in_five_dimensions() -> None:
                 x = x + row.move * v + row.kick * g
         apart_at = np.linalg.norm(np.array(points[:40]) - np.array(points[40:]), axis=1)
         assert apart_at.max() <= found.error * np.linalg.norm(start)
+
+
+@pytest.mark.parametrize("source", ["heavyball:lr=0.1,mu=0.9,tau=1", "heavyball:lr=0,mu=0.9,tau=0.5"])
+def test_no_size_where_no_curvature_limits(source: str) -> None:
+    """With tau = 1 torch's first step moves and the row stands still: a bound of 0 up to curvature 0 would deny it."""
+    note = next(note for note in convert(source, "classical").notes if "dampen" in note)
+    assert "no size is stated" in note
+    assert "at most" not in note
 
 
 def test_dampening_says_what_torch_does_first() -> None:

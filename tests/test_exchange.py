@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ravine import convert
+from ravine import convert, race
 from ravine.cli.app import run
 from ravine.draw import conversions
-from ravine.errors import DrawError
+from ravine.errors import DrawError, RuleError
 
 RULE = "classical:lr=0.1,mu=0.9"
 RAMP = "nag:lr=0.005,mu=ramp(0.5,0.99,0.01)"
@@ -72,6 +72,37 @@ def test_the_demonstration_is_written(suffix: str, tmp_path: Path, capsys: pytes
     assert out.read_bytes().startswith(magic[suffix])
 
 
+def test_listed_results_say_who_reads_them(capsys: pytest.CaptureFixture[str]) -> None:
+    """What prints as listed(…) cannot be typed into a race, and the reader is told what can be."""
+    listed = "classical:lr=step(0.1,0.5,3),mu=0.4"
+    assert "no schedule that race can read" in called(listed, "-t", "heavyball", "--steps", "6", capsys=capsys)[1]
+    assert "race can read" not in called("sgd:lr=cosine(0.1,500)", "-t", "heavyball", capsys=capsys)[1]
+    with pytest.raises(RuleError):
+        race("bowl", str(convert(listed, "heavyball", steps=6).target))
+    assert race("bowl", convert(listed, "heavyball", steps=6).target, steps=6).runs
+
+
+def test_the_table_is_an_object_too(capsys: pytest.CaptureFixture[str]) -> None:
+    """--markdown with --json is one JSON object that holds what --markdown prints."""
+    told = json.loads(called("--markdown", "--json", capsys=capsys)[1])
+    assert told["markdown"] + "\n" == called("--markdown", capsys=capsys)[1]
+
+
+def test_a_run_that_flees_is_said_to_diverge(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Text, JSON and figure say who diverges and from which step on; where both stay, nothing does."""
+    flees = ("nag:lr=0.1,mu=0.9", "-t", "nesterov", "--demo", "-o", str(tmp_path / "a.png"))
+    told = called(*flees, capsys=capsys)[1]
+    shown = conversions.demo(convert("nag:lr=0.1,mu=0.9", "nesterov"))
+    assert shown.diverged == (len(shown.apart), len(shown.apart))
+    assert f"both diverge, from step {len(shown.apart)} on" in told
+    assert shown.verdict in conversions.draw(shown).axes[1].get_title()
+    assert json.loads(called(*flees, "--json", capsys=capsys)[1])["demo"]["diverged"]["to"] == len(shown.apart)
+    stays = conversions.demo(convert("nag:lr=0.005,mu=0.9", "nesterov"))
+    assert (stays.diverged, stays.verdict) == ((None, None), "")
+    alone = shown._replace(diverged=(None, 7))
+    assert alone.verdict == "nesterov diverges, from step 7 on"
+
+
 BAD = [
     ((), "needs a rule and --to"),
     ((RULE,), "needs a rule and --to"),
@@ -88,8 +119,13 @@ BAD = [
     ((RULE, "--to", "heavyball", "--demo", "--surface", "spectrum(1,2,3)"), "2 coordinates"),
     ((RULE, "--to", "heavyball", "--demo", "--surface", "rosenbrok"), "rosenbrock"),
     ((RULE, "--to", "heavyball", "--demo", "--start", "one,2"), "start"),
-    ((RULE, "--to", "heavyball", "--demo", "--start", "1,2,3"), "2 coordinates"),
-    ((RULE, "--to", "heavyball", "--demo", "--start", "nan,1"), "has a gradient"),
+    ((RULE, "--to", "heavyball", "--demo", "--start", "1,2,3"), "2 finite coordinates"),
+    ((RULE, "--to", "heavyball", "--demo", "--start", "nan,1"), "2 finite coordinates"),
+    ((RULE, "--to", "heavyball", "--demo", "--surface", "log(x)+y^2", "--start", "-1,2"), "undefined at the start (-1"),
+    ((RULE, "--to", "heavyball", "--demo", "--surface", "sqrt(x)+y^2", "--start", "0,2"), "undefined at the start (0"),
+    ((RULE, "--to", "heavyball", "--demo", "--start", "1,2", "--start", "3,4"), "one start, got 2: 1,2 and 3,4"),
+    ((RULE, "--to", "heavyball", "--markdown"), "write it alone or with --json"),
+    (("--markdown", "--out", "a.json"), "write it alone or with --json"),
     (("classical:lr=step(0.1,0.5,9),mu=0.9", "--to", "heavyball"), "at step 9 mu would be 1.8"),
 ]
 

@@ -24,6 +24,7 @@ from ravine.schedules import Number, Steps, Value, at, text_of
 
 STEPS = 100  # of a schedule that are converted unless told
 MOST_STEPS = 100_000  # a second for some thousands
+UNSIZED = "for no curvature every step of both is stable, so that no bound is stated"
 
 
 @dataclass(frozen=True)
@@ -198,7 +199,7 @@ def _by_steps(source: Method, rule: Rule, fixed: Mapping[str, Fraction], steps: 
     links = tuple(_link_of(joined, number) for joined in carried.links)
     if exact:
         return Conversion(source, target, True, links, steps)
-    error, h_max, sentence = sized(theirs, _rows(target, steps))
+    error, h_max, sentence = sized(theirs, _rows(target, steps)) or (None, None, UNSIZED)
     reason = f"approximate: {_why(source, rule)}; each step is converted as if its settings stayed, and {sentence}"
     return Conversion(source, target, False, links, steps, error, h_max, reason)
 

@@ -43,9 +43,9 @@ def convert(
 ) -> None:
     """Convert a rule's settings, buffer and schedule to another convention."""
     if markdown:
-        from ravine.conversion.table import markdown as table
-
-        print(table())
+        if rule is not None or to or demo or surface or start or out is not None:
+            raise ConvertError("--markdown prints the table of all rules; write it alone or with --json")
+        _print_table(json)
         return
     if rule is None or not to:
         raise ConvertError("convert needs a rule and --to; write ravine convert classical:lr=0.1,mu=0.9 --to heavyball")
@@ -67,12 +67,25 @@ def convert(
         print(f"written: {out}")
 
 
+def _print_table(json: bool) -> None:
+    from ravine.conversion.table import markdown
+
+    if json:
+        print_json({"markdown": markdown()})
+    else:
+        print(markdown())
+
+
 def _demo(found: Any, surface: str, start: list[str] | None, steps: int, out: Path | None) -> dict[str, Any]:
     """Run both on a surface, draw them if there is a file to draw into, and say how far apart they got."""
     from ravine.draw import conversions
     from ravine.surfaces import surface as make
 
     begun = points(start)
+    if begun and len(begun) > 1:
+        raise ConvertError(
+            f"a conversion is drawn from one start, got {len(begun)}: {' and '.join(start or [])}; give --start once"
+        )
     shown = conversions.demo(found, make(surface or "bowl", dim=2), begun[0] if begun else None, steps)
     if out is not None:
         from ravine.draw.figures import save
@@ -83,6 +96,8 @@ def _demo(found: Any, surface: str, start: list[str] | None, steps: int, out: Pa
         "start": shown.source[0].tolist() if len(shown.source) else [],
         "steps": len(shown.apart),
         "difference": shown.difference,
+        "diverged": dict(zip(("from", "to"), shown.diverged, strict=True)),
+        "verdict": shown.verdict,
     }
 
 
@@ -106,7 +121,8 @@ def _print(found: Any, told: dict[str, Any]) -> None:
         rows.append(("error", f"{found.error:.3g} of the start's distance from the minimum, at most"))
     if "demo" in told:
         d = told["demo"]
-        rows.append(("demo", f"{d['difference']:.3g} of the path apart within {d['steps']} steps on {d['surface']}"))
+        words = f"{d['difference']:.3g} of the path apart within {d['steps']} steps on {d['surface']}"
+        rows.append(("demo", f"{words}; {d['verdict']}" if d["verdict"] else words))
     columns(rows, widest=140)
     listed = {key: value for key, value in told["to"]["settings"].items() if isinstance(value, list)}
     if listed:
@@ -124,6 +140,8 @@ def _print_steps(found: Any, listed: dict[str, list[float]]) -> None:
     columns(rows)
     if found.steps > steps:
         print(f"… and {found.steps - steps} more steps; --json has all")
+    if "listed(" in str(found.target):
+        print("listed(…) is no schedule that race can read: --json has its values; in Python, race takes found.target")
 
 
 def _short(value: Any) -> str:

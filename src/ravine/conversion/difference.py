@@ -75,9 +75,14 @@ def ask_alike(one: Sequence[Row], other: Sequence[Row]) -> bool:
     return bool(abs(first - second).max() <= ALIKE * max(float(abs(first).max()), TINY))
 
 
-def sized(one: Sequence[Row], other: Sequence[Row], start: float = 0.0) -> tuple[float, float, str]:
-    """Return the bound up to the limit of stability, that limit, and a sentence that has both and one for flat ground."""
+def sized(one: Sequence[Row], other: Sequence[Row], start: float = 0.0) -> tuple[float, float, str] | None:
+    """Return the bound up to the limit of stability, that limit, and a sentence that has both and one for flat ground.
+
+    Without a curvature for which both are stable there is nothing to bound, and it returns None.
+    """
     h_max = common_limit([*one, *other])
+    if h_max == 0:
+        return None
     size, flat = (largest_difference(one, other, h, start) for h in (h_max, h_max / 10))
     return (
         size,

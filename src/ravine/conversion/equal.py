@@ -161,13 +161,19 @@ def _difference(rule: Rule, fixed: Mapping[str, Fraction], row: Row) -> str:
     for system, given in tries:
         for found in settings_with(rule, fixed, system, given):
             made = exact_row(rule, found)
-            if made is None or out_of_range(rule, found):
+            if made is None or out_of_range(rule, found) or not _keep_pace(made, row):
                 continue
             for letter, p, q in zip("acb", (a, c, b), (response(made)[i] for i in (0, 2, 1)), strict=True):
                 if not _near(p, q, max(1 if letter == "a" else abs(b), abs(p))):
                     return _told(rule, found, letter, p, q)
     numbers = f"a = {_short(a)}, b = {_short(b)}, c = {_short(c)}"
     return f"no settings of it give {numbers}, for some of them would be infinite or 0/0; convert to qhm instead"
+
+
+def _keep_pace(one: Row, other: Row) -> bool:
+    """Say whether two rows have the same effective lr, (c - b)/(1 - a), cross-multiplied."""
+    (a, b, c), (A, B, C) = response(one), response(other)
+    return close((c - b) * (1 - A), (C - B) * (1 - a))
 
 
 def _told(rule: Rule, found: Settings, letter: str, p: Number, q: Number) -> str:

@@ -33,8 +33,13 @@ def _dampening(method: Method, steps: int) -> list[str]:
     if mu == 0:
         return ["torch.optim.SGD ignores dampening where its momentum is 0; this is the row as written, with it"]
     rows = [Row(*map(float, method.row(t))) for t in range(steps)]
-    sentence = sized(rows, rows, tau / mu)[2]
+    found = sized(rows, rows, tau / mu)
     return [
         f"torch.optim.SGD does not dampen its first step, which is the same as beginning with the buffer (tau/mu)·g = "
-        f"{tau / mu:.6g}·g instead of 0, g its first gradient: from 0, {sentence}"
+        f"{tau / mu:.6g}·g instead of 0, g its first gradient"
+        + (
+            f": from 0, {found[2]}"
+            if found
+            else "; no size is stated, for this row is stable for no curvature or for any"
+        )
     ]

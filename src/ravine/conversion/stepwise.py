@@ -51,6 +51,8 @@ def carry(rule: Rule, fixed: Mapping[str, Fraction], rows: Sequence[Row], whose:
     s: Fraction | None = _first_scale(rule, fixed, rows[0], whose)
     empty = True  # whether the source's buffer still is
     for t, (row, after) in enumerate(pairwise(rows)):
+        if s == 0 and not empty and row.keep != 0 and _goes_on(row):
+            return None  # the target has forgotten what the source still knows, and needs here
         try:
             settings, made = _settings(rule, fixed, row, after, s, empty, whose, t)
         except _NoSettings:
@@ -58,8 +60,6 @@ def carry(rule: Rule, fixed: Mapping[str, Fraction], rows: Sequence[Row], whose:
         found.append(settings)
         links.append(joined(row, made, s or Fraction(0)))
         s, empty = _next_scale(row, made, s, empty)
-        if s == 0 and not empty and rows[t + 1].keep != 0:
-            return None  # the target has forgotten what the source still knows
     return Carried(found, links)
 
 
@@ -125,6 +125,11 @@ def _given(rule: Rule, row: Row, after: Row, s: Fraction | None) -> tuple[Fracti
     if s is None:
         return Fraction(0), Fraction(1), Fraction(0), kick
     return row.keep, row.take * s, response(row).c, kick
+
+
+def _goes_on(row: Row) -> bool:
+    """Say whether a row moves its point or looks ahead: where lr is 0 it does neither, whatever its buffer holds."""
+    return any((row.move, row.kick, row.look))
 
 
 @lru_cache(maxsize=256)

@@ -16,6 +16,11 @@ from ravine.errors import ConvertError
 from ravine.rules import Row, Rule
 
 ALWAYS, SOMETIMES, NEVER = "●", "○", "–"
+ASIDE = (
+    "mu = 0 and lr = 0 aside: without momentum or without steps nothing is `pid` (so with nu = 0, m = L, beta1 = 0 or "
+    "tau = 1, which\namount to them), without steps nothing is `robust`, nor `sgd` `triple`. And `qhm` is `accsgd` below "
+    "nu = 1 alone, `snv` with beta1 = 0\n`qhm` at beta2 = 0 alone."
+)
 
 # Ordinary settings, by which the table tells what converts always, for some settings, or never; the tests draw others.
 SAMPLES: Mapping[str, tuple[tuple[float, ...], ...]] = {
@@ -40,7 +45,7 @@ class Traced(NamedTuple):
 
 def markdown() -> str:
     """Write the tables of conversions as Markdown, as they stand in docs/conventions.md."""
-    return "\n\n".join("\n".join(lines) for lines in (_responses(), _kinds(), _formulas()))
+    return "\n\n".join("\n".join(lines) for lines in (_responses(), _kinds(), [ASIDE], _formulas()))
 
 
 @lru_cache(maxsize=256)
@@ -50,26 +55,36 @@ def traced(source: str, target: str) -> Traced | None:
     >>> traced("ema", "heavyball").settings["lr"]
     lr*(1 - mu)
     """
+    row = _row(EVERY[source])
+    found = _solved(target, _factored(row))
+    if found is None:
+        return None
+    settings, made = found
+    return Traced(settings, None, None) if made is None else Traced(settings, *_link(row, made))
+
+
+@lru_cache(maxsize=256)
+def _solved(target: str, given: tuple[Any, Any, Any]) -> tuple[dict[str, Any], Row | None] | None:
+    """Return the settings of a rule for a response and its row there, None for what is the root of a polynomial."""
     import sympy
 
-    row = _row(EVERY[source])
-    a, b, c = (sympy.factor(sympy.sympify(x)) for x in response(row))
+    a, b, c = given
     rule = EVERY[target]
     fixed = {k: exactly(d) for k, d in rule.parameters.items() if isinstance(d, int | float)}
-    systems: list[tuple[str, tuple[Any, ...]]] = [("response", (a, b, c))]
+    systems: list[tuple[str, tuple[Any, ...]]] = [("response", given)]
     if _zero(c - a * b):
         systems += [("descent", (a, b)), ("any descent", (b,))]
-    for system, given in systems:
+    for system, numbers in systems:
         for staircase in staircases(rule, tuple(sorted(fixed.items())), system):
-            found = _climb(staircase, given)
+            found = _climb(staircase, numbers)
             if found is None:
                 continue
             settings = {k: found.get(k, _rational(fixed.get(k, FREE[0]))) for k in rule.parameters}
             if None in settings.values():
-                return Traced(settings, None, None)
+                return settings, None
             made = Row(*map(sympy.sympify, rule.row(**settings)))
-            if _same(response(made), (a, b, c)):
-                return Traced({k: _tidy(v) for k, v in settings.items()}, *_link(row, made))
+            if _same(response(made), given):
+                return {k: _tidy(v) for k, v in settings.items()}, made
     return None
 
 
@@ -94,6 +109,13 @@ def _row(rule: Rule) -> Row:
     if "m" in letters:
         letters["m"] = sympy.Symbol("s", positive=True) ** 2 * letters["L"]
     return Row(*map(sympy.sympify, rule.row(**letters)))
+
+
+def _factored(row: Row) -> tuple[Any, Any, Any]:
+    import sympy
+
+    a, b, c = (sympy.factor(sympy.sympify(x)) for x in response(row))
+    return a, b, c
 
 
 def _climb(staircase: Any, given: tuple[Any, ...]) -> dict[str, Any] | None:
@@ -139,6 +161,7 @@ def _link(source: Row, target: Row) -> tuple[Any, Any]:
     return _tidy(scale), _tidy(sympy.factor(source.look - target.look * scale))
 
 
+@lru_cache(maxsize=4096)
 def _tidy(formula: Any) -> Any:
     """Return a formula with as few minus signs, and then letters, as its signs allow."""
     import sympy

@@ -33,6 +33,16 @@ class Demo(NamedTuple):
     source: Array  # (steps, 2)
     target: Array  # (steps, 2)
     apart: Array  # (steps,), distances
+    diverged: tuple[int | None, int | None]  # the step at which source and target leave for good, None where they stay
+
+    @property
+    def verdict(self) -> str:
+        """Return who diverges and when, in words; empty where both stay."""
+        names = (self.conversion.source.name, self.conversion.target.name)
+        if None not in self.diverged and len(set(self.diverged)) == 1:
+            return f"both diverge, from step {self.diverged[0]} on"
+        told = zip(names, self.diverged, strict=True)
+        return " and ".join(f"{name} diverges, from step {t} on" for name, t in told if t is not None)
 
     @property
     def difference(self) -> float:
@@ -53,7 +63,7 @@ def demo(
         steps: how many gradients are asked for; fewer where a run flees.
 
     Raises:
-        DrawError: the surface or the start has not two coordinates.
+        DrawError: the surface or the start has not two coordinates, or the surface is undefined at the start.
 
     Example:
         >>> from ravine import convert
@@ -64,15 +74,19 @@ def demo(
     if made.dim != 2:
         raise DrawError(f"a conversion is shown on a surface of 2 coordinates, {made.name} has {made.dim}; use bowl")
     begun = np.asarray(made.start or (1.0, 1.0) if start is None else start, float)
-    if begun.shape != (2,) or not np.isfinite(made.gradient(begun)).all():
+    if begun.shape != (2,) or not np.isfinite(begun).all():
         raise DrawError(
-            f"the start is 2 coordinates where {made.name} has a gradient, got {shown_text(begun.tolist())}"
+            f"a conversion is drawn from one start of 2 finite coordinates, got {shown_text(begun.tolist())}; "
+            f"write one such as 1,1"
         )
+    if not (np.isfinite(made.value(begun)) and np.isfinite(made.gradient(begun)).all()):
+        raise DrawError(f"{made.name} is undefined at the start {tuple(begun.tolist())}; start elsewhere")
     steps = min(steps, conversion.steps or steps)
     source, target = (_asked(method, made, begun, steps) for method in (conversion.source, conversion.target))
     both = min(len(source), len(target))
     apart = np.linalg.norm(source[:both] - target[:both], axis=1)
-    return Demo(conversion, made, source[:both], target[:both], apart)
+    diverged = tuple(len(points) if len(points) < steps else None for points in (source, target))
+    return Demo(conversion, made, source[:both], target[:both], apart, (diverged[0], diverged[1]))
 
 
 def draw(shown: Demo) -> Figure:
@@ -131,7 +145,8 @@ def _distances(ax: Axes, shown: Demo) -> None:
     ax.grid(alpha=0.25, linewidth=0.5)
     exact = "exact" if shown.conversion.exact else "approximate"
     zero = int((shown.apart == 0).sum())
-    plain(ax, "step", "distance", f"{exact}; no difference at {zero} of {len(shown.apart)} steps")
+    title = f"{exact}; no difference at {zero} of {len(shown.apart)} steps"
+    plain(ax, "step", "distance", f"{title}\n{shown.verdict}" if shown.verdict else title)
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), fontsize=FONT - 1, frameon=False, labelcolor=INK)
 
 
