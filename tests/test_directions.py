@@ -76,6 +76,39 @@ def test_a_stiff_direction_that_follows_a_soft_one_never_holds() -> None:
     assert np.isnan(found.predicted[:, 1]).all()
 
 
+@pytest.mark.parametrize(
+    ("surface", "rule", "lengths", "expected"),
+    [
+        ("rosenbrock", "sgd:lr=0.0002", (100, 300, 1000), (None, None)),
+        ("x^4 + y^2", "nag:lr=0.02,mu=0.9", (100, 300, 1000), (None, 0)),
+        ("himmelblau", "classical:lr=0.003,mu=0.8", (60, 120, 300), (25, 28)),
+        ("rosenbrock", "classical:lr=0.001,mu=0.9", (1500, 3000), (514, None)),
+    ],
+)
+def test_where_the_quadratic_begins_is_not_where_the_run_was_cut(
+    surface: str, rule: str, lengths: tuple[int, ...], expected: tuple[int | None, ...]
+) -> None:
+    """A longer run gives the same step, up to the steps that are tried, or None as the shorter one did."""
+    start = (0, -4.5) if surface == "himmelblau" else None
+    for steps in lengths:
+        found = components(ravine.race(surface, rule, start, steps, tol=0).runs[0])
+        assert found is not None
+        for begin, right in zip(found.quadratic_from, expected, strict=True):
+            assert (begin is None) == (right is None)
+            assert begin == pytest.approx(right, abs=3)
+
+
+def test_a_guest_and_an_error_of_0_are_said_in_the_picture() -> None:
+    """A guest's panel says that its closed form is not known, above the lines, and an empty one why it is empty."""
+    race = ravine.race("bowl", ["sgd:lr=0.01", "torch:SGD(lr=0.01)"], (180, 90), 20)
+    ax = directions(race).axes[0]
+    assert [text.get_text() for text in ax.texts] == ["a guest: its closed form is not known"]
+    highest = ax.transAxes.inverted().transform(ax.transData.transform((0, 180)))[1]
+    assert highest < ax.texts[0].get_position()[1] - 0.05
+    (empty,) = directions(ravine.race("x^2", "sgd:lr=0.1", (0,), 20)).axes
+    assert "nothing to show" in empty.texts[0].get_text()
+
+
 def test_guests_and_noise_are_told_apart() -> None:
     """A guest has no closed form; a noisy run's is the mean, and the average of many runs comes near it."""
     race = ravine.race("bowl", ["sgd:lr=0.01", "torch:SGD(lr=0.01)"], (180, 90), 20, noise=100, seed=range(200))

@@ -11,7 +11,7 @@ import pytest
 import ravine
 from ravine.cli.app import run
 from ravine.draw.predictions import draw, forecast
-from ravine.errors import PredictError, RavineError, SurfaceError
+from ravine.errors import PredictError, RavineError, ScheduleError, SurfaceError
 from ravine.rules import RULES, Rule, parse
 
 BOWL = "x**2 + 50*y**2"
@@ -201,6 +201,7 @@ def test_the_expected_curve_is_the_run_on_a_quadratic(surface: str, start: tuple
     """Without noise the expected loss is the loss of the race, at every step, however the axes are turned."""
     found = ravine.predict(surface, "nag:lr=0.02,mu=0.8", start=start, steps=60).places[0]
     values = ravine.race(surface, "nag:lr=0.02,mu=0.8", start, 60, tol=0).runs[0].values
+    assert found.expected is not None
     assert found.expected.loss == pytest.approx(values, rel=1e-9)
 
 
@@ -258,6 +259,9 @@ BAD = [
     (("sqrt(x)", "-r", "sgd:lr=0.1", "--at", "-1"), "undefined"),
     (("FILE:complexed", "-r", "sgd:lr=0.1", "--at", "1,1"), "complex"),
     (("FILE:notanumber", "-r", "sgd:lr=0.1", "--at", "1,1"), "undefined"),
+    (("bowl", "-r", "sgd:lr=0.1", "--at", ""), "--at takes numbers"),
+    (("bowl", "-r", "sgd:lr=0.1", "--at", "1,2", "--at", "1"), "every --at needs"),
+    (("bowl", "-r", "sgd:lr=0.1", "--start", "1,x"), "--start takes numbers"),
 ]
 
 
@@ -317,6 +321,190 @@ def test_the_picture_is_data_first() -> None:
     assert [name for name, _, _ in rates.regimes] == ["monotone", "ripples", "diverging"]
     assert rates.marks.tolist() == [[2, pytest.approx(math.sqrt(0.9))], [100, pytest.approx(math.sqrt(0.9))]]
     assert rates.limit == pytest.approx(380)
+
+
+@pytest.mark.parametrize("surface", ["bowl", "spectrum(2,30,100)"])
+def test_a_schedule_that_ends_still_is_judged_by_its_mean(surface: str) -> None:
+    """A cosine that is over converges in the mean; what is read of one row is read of the last that moves."""
+    found = ravine.predict(surface, "sgd:lr=cosine(0.01,50)")
+    (place,) = found.places
+    assert place.rate == pytest.approx(0.994874, abs=1e-6)
+    assert place.stable
+    assert place.verdict.startswith("in the mean over the schedule it converges: one digit every 448 steps")
+    assert "diverging" not in {d.regime for d in place.directions}
+    assert place.limit.h > 100
+    assert "step 49" in found.notes[0]
+    assert "last that moves" in found.notes[0]
+
+
+def test_a_last_row_that_is_unstable_is_a_clause_of_its_own() -> None:
+    """The mean decides, and the row that a schedule ends with is named apart."""
+    (place,) = ravine.predict("bowl", "sgd:lr=then(0.01,90,0.05)").places
+    assert place.stable
+    assert "in the mean over the schedule it converges" in place.verdict
+    assert "its last row is unstable" in place.verdict
+    (away,) = ravine.predict("bowl", "sgd:lr=then(0.05,90,0.015)").places
+    assert not away.stable
+    assert "diverges along h = 100" in away.verdict
+
+
+def test_under_a_schedule_noise_is_read_at_the_last_step(capsys: pytest.CaptureFixture[str]) -> None:
+    """There is no fixed point under a schedule: the expected loss after the last step stands for the floor."""
+    arguments = ("x^2", "-r", "heavyball:lr=cosine(0.3,150),mu=0.8,tau=0.4", "--noise", "0.8", "--steps", "200")
+    found = told(*arguments, capsys=capsys)
+    assert "noise_floor" not in found
+    last = found["expected"]["loss"][-1]
+    runs = ravine.race("x^2", arguments[2], (1,), 200, tol=0, noise=0.8, seed=range(1000)).runs
+    assert last == pytest.approx(np.mean([run.values[-1] for run in runs]), rel=0.2)
+    assert f"the expected loss ends at {last:.4g}" in found["verdict"]
+    assert "expected loss" in called("predict", *arguments, capsys=capsys)[1]
+
+
+@pytest.mark.parametrize("rule", ["sgd:lr=0", "sgd:lr=constant(0)", "heavyball:lr=0.1,mu=0.9,tau=1"])
+def test_a_rule_that_stands_still_does_not_diverge(rule: str) -> None:
+    """Without a step the word is 'stands still', the rate 1 and the floor 0."""
+    (place,) = ravine.predict("bowl", rule, noise=1).places
+    assert {d.regime for d in place.directions} == {"stands still"}
+    assert (place.rate, place.noise_floor, place.stable) == (1, 0, False)
+
+
+def test_a_slope_is_no_minimum(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where the gradient is not 0 nothing is said of noise or of an expected loss."""
+    found = told("x^2+50y^2", "--at", "3,4", "-r", "sgd:lr=0.01", "--noise", "1", capsys=capsys)
+    assert (found["kind"], found["expected"]) == ("slope", None)
+    assert "noise_floor" not in found
+    assert "noise" not in found["verdict"]
+    shown = forecast([ravine.predict("x^2+50y^2", "sgd:lr=0.01", at=(3, 4))])
+    assert shown.losses == ()
+    assert "not stationary" in shown.nothing
+    found = told("x^2-y^2", "--at", "3,4", "-r", "sgd:lr=0.01", capsys=capsys)
+    assert "leaves this point along" in found["verdict"]
+
+
+def test_elsewhere_the_expected_loss_is_the_quadratics() -> None:
+    """A note and the axis say that the curve is that of the quadratic, not of the function."""
+    found = ravine.predict("rosenbrock", "sgd:lr=0.001", noise=1)
+    assert found.places[0].notes == ("the expected loss is that of the quadratic at (1,1), not of rosenbrock itself",)
+    assert forecast([found]).what == "expected loss of the quadratic at (1, 1)"
+    assert forecast([ravine.predict("bowl", "sgd:lr=0.001")]).what == "expected loss above the minimum"
+    (flat,) = ravine.predict("x^4 + y^2", "classical:lr=0.1,mu=0.9", noise=1).places
+    assert flat.directions[0].noise_floor is None
+    assert "flat directions, 1 of 2, are not counted in what noise leaves" in flat.notes
+
+
+def test_a_schedule_is_compared_with_its_own() -> None:
+    """Against sgd means sgd under the same lr schedule, and no gain is claimed of a mean."""
+    (place,) = ravine.predict("bowl", "sgd:lr=then(0.01,90,0.015)").places
+    assert place.speedup[0] == pytest.approx(1, rel=1e-12)
+    assert place.optimum is not None
+    assert place.optimum.gain is None
+
+
+def test_a_gain_below_one_is_not_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    """A best that is no better, here by a held nu, is not sold as fewer steps."""
+    for rule in ("sgd:lr=cosine(0.01,50)", "sgd:lr=0.0196078431372549", "classical:lr=0.038,mu=0.9"):
+        out = called("predict", "bowl", "-r", rule, capsys=capsys)[1]
+        gains = [float(line.split(",")[-1].split()[0]) for line in out.splitlines() if "fewer steps" in line]
+        assert all(1 <= gain < 1e6 for gain in gains)
+
+
+def test_on_the_limit_nothing_is_divided_by_rounding() -> None:
+    """A rate of 1 but for rounding has no steps per tenfold, no speed-up, no gain, and an infinite floor."""
+    (place,) = ravine.predict("bowl", "classical:lr=0.038,mu=0.9", noise=1).places
+    assert place.directions[1].steps_per_ten is None
+    assert (place.speedup, place.stable, place.noise_floor) == ((None, None), False, math.inf)
+    assert place.optimum is not None
+    assert place.optimum.gain is None
+    assert "on the limit of stability" in place.verdict
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("x^2", "-r", "ema:lr=1e200,mu=0"),
+        ("spectrum(1e-300,1e300)", "-r", "classical:lr=0.1,mu=0.9"),
+        ("spectrum(1e-300,1e300)", "-r", "nag:lr=0.1,mu=0.9", "-r", "qhm:lr=0.1,mu=0.9,nu=0.7"),
+        ("x^2+y^2", "-r", "qhm:lr=1e-300,mu=0.99999999999,nu=1e300", "--at", "0,0"),
+        ("x^2+y^2", "-r", "triple:L=1e300,m=1e-300"),
+    ],
+    ids=" ".join,
+)
+def test_extreme_numbers_are_a_result(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    """What overflows is told with exit code 0, in text, in JSON and with noise."""
+    for more in ((), ("--json",), ("--noise", "1")):
+        assert called("predict", *arguments, *more, capsys=capsys)[0] == 0
+
+
+def test_a_schedule_of_yours_that_raises_is_one_sentence() -> None:
+    """Whatever a callable raises becomes a ScheduleError that names the step."""
+
+    def late(t: int) -> float:
+        return 0.01 if t < 7 else 1 / 0
+
+    for lr in (lambda t: 1 / 0, late):
+        with pytest.raises(ScheduleError, match="raised ZeroDivisionError at step"):
+            ravine.predict("bowl", RULES["sgd"](lr=lr), steps=20)
+        with pytest.raises(ScheduleError, match="raised ZeroDivisionError at step"):
+            ravine.race("bowl", RULES["sgd"](lr=lr), (1, 1), 20, tol=0)
+
+
+def test_charts_are_predicted() -> None:
+    """A chart is a rule like any other: snv with equal letters is nag."""
+    snv = ravine.predict("bowl", "snv:alpha=0.01,beta1=0.9,beta2=0.9").places[0]
+    nag = ravine.predict("bowl", "nag:lr=0.01,mu=0.9").places[0]
+    assert snv.rate == nag.rate
+    assert ravine.predict("bowl", "pid:kp=-0.01,ki=0.01,kd=0.1").places[0].optimum is None
+
+
+@pytest.mark.parametrize(
+    ("surface", "along"), [("abs(x)", 1), ("abs(x) + abs(y)", 2), ("x^2 + abs(y)", 1), ("x^4 + y^2", 0)]
+)
+def test_a_kink_is_not_flat(surface: str, along: int) -> None:
+    """Where the gradient jumps, no quadratic is claimed."""
+    (place,) = ravine.predict(surface, "classical:lr=0.1,mu=0.9", at=(0,) * (2 if "y" in surface else 1)).places
+    assert [d.regime for d in place.directions].count("kink") == along
+    assert (place.kind == "kink") == (along > 0)
+    assert any("is a kink" in note for note in place.notes) == (along > 0)
+    assert ("nothing is said of a kink" in place.verdict) == (along > 0)
+
+
+def test_a_mu_near_one_is_printed_with_its_distance(capsys: pytest.CaptureFixture[str]) -> None:
+    """mu=1 is no momentum: as many digits are printed as 1 - mu needs."""
+    _, out, _ = called("predict", "x^2+1e-13*y^2", "-r", "classical:lr=0.1,mu=0.9", capsys=capsys)
+    assert "mu=1," not in out
+    assert "mu=1:" not in out
+    assert out.count("mu=0.9999987") == 2
+    assert "value -0" not in called("predict", "-0*x + y^2 - 0", "-r", "sgd:lr=0.1", capsys=capsys)[1]
+
+
+def test_minus_zero_is_zero() -> None:
+    """A value of -0 is told as 0."""
+    (place,) = ravine.predict("-(x^2)", "sgd:lr=0.1", at=(0,)).places
+    assert math.copysign(1, place.value) == 1
+
+
+def test_what_leaves_a_saddle_is_drawn() -> None:
+    """At a saddle the right panel shows the growing error, and the left one the negative curvature with its rate."""
+    found = ravine.predict("x^2 - y^2", "classical:lr=0.1,mu=0.5", at=(0, 0), start=(1, 1e-3), steps=50)
+    shown = forecast([found])
+    away = ravine.race("x^2 - y^2", "classical:lr=0.1,mu=0.5", (1, 1e-3), 50, tol=0).runs[0].positions[:, 1]
+    assert shown.losses[0].loss == pytest.approx(abs(away), rel=1e-9)
+    assert shown.rates[0].marks[:, 0].tolist() == [-2, 2]
+    left, right = draw(found).axes
+    assert left.get_xlim()[0] < -2
+    assert right.lines
+
+
+@pytest.mark.parametrize(
+    ("surface", "at", "words"), [("x^4", (0,), "every curvature here is 0"), ("x^2 - y^2", (1, 1), "no error")]
+)
+def test_an_empty_panel_says_why(surface: str, at: tuple[float, ...], words: str) -> None:
+    """Where there is nothing to draw the axes say so."""
+    point = (0,) * len(at)
+    start = (1.0, 0.0)[: len(at)]
+    found = ravine.predict(surface, "sgd:lr=0.1", at=point, start=start)
+    assert words in forecast([found]).nothing
+    assert any("nothing to show" in text.get_text() for text in draw(found).axes[1].texts)
 
 
 def test_help_fits_a_screen(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,7 +3,8 @@
     measured   u_i(t) = e_i·(x_t - x*)          predicted   M(h_i)^t (u_i(0), 0), under schedules M_{t-1} ··· M_0
 
 Nothing is fitted. On a quadratic both are the same up to rounding; elsewhere the closed form is started anew at the
-first step from which it stays with the run to its end.
+first step from which it stays with the run to its end, if the error falls tenfold from there on: else the step would tell of
+the run's length alone.
 """
 
 import math
@@ -15,13 +16,14 @@ import numpy as np
 from ravine.algebra import matrices, poles, states
 from ravine.algebra.products import rows_at
 from ravine.display import finite
-from ravine.hollows import stationary, written
+from ravine.hollows import flat, stationary, written
 from ravine.result import Race, Run
 from ravine.rules import Method
 from ravine.surfaces.interface import Array
 
 NEAR = 0.05  # of the measured envelope: the closed form counts as the run's as long as it stays so near
 LEAST = 8  # steps that it must stay near
+FALL = 10  # by which the envelope must fall meanwhile, or any straight piece would do
 TRIED = 1000  # steps from which the closed form is started, at most
 ROUNDING = 1e-10  # of the largest error: below, nothing is compared
 
@@ -73,7 +75,11 @@ def components(run: Run, noise: float = 0.0) -> Components | None:
         note = f"{run.method.label}: a guest has no closed form"
         return Components(point, h, measured, np.full(measured.shape, np.nan), nothing, nothing, note)
     moving = np.stack([measured, run.velocities @ vectors], axis=-1)
-    begins = (0,) * len(h) if run.surface.quadratic else _first_near(run.method, h, moving)
+    begins: tuple[int | None, ...] = (0,) * len(h)
+    if not run.surface.quadratic:
+        level = flat(run.surface, point, h)
+        near = _first_near(run.method, h, moving)
+        begins = tuple(None if still else begin for begin, still in zip(near, level, strict=True))
     predicted = np.full(measured.shape, np.nan)
     for begin in {b for b in begins if b is not None}:
         these = np.array([b == begin for b in begins])
@@ -116,7 +122,8 @@ def _first_near(method: Method, h: Array, moving: Array) -> tuple[int | None, ..
     """Return for each direction the first step from which the closed form stays near the run to its end."""
     steps, n = len(moving) - 1, len(h)
     tried = np.unique(np.linspace(0, steps, min(TRIED, steps + 1)).astype(int))
-    allowed = NEAR * envelope(method, h, moving[:, :, 0])
+    around = envelope(method, h, moving[:, :, 0])
+    allowed, lowest = NEAR * around, ROUNDING * around.max(axis=0)
     states_now, near = np.zeros((len(tried), n, 2)), np.ones((len(tried), n), bool)
     with np.errstate(all="ignore"):
         each = matrices(rows_at(method, 0, steps), h) if steps else np.zeros((0, n, 2, 2))
@@ -127,7 +134,12 @@ def _first_near(method: Method, h: Array, moving: Array) -> tuple[int | None, ..
             if t < steps:
                 states_now[:begun] = np.einsum("nij,knj->kni", each[t], states_now[:begun])
     first = [int(tried[near[:, i].argmax()]) if near[:, i].any() else steps for i in range(n)]
-    return tuple(begin if begin <= steps - LEAST else None for begin in first)
+    return tuple(
+        begin
+        if begin <= steps - LEAST and around[begin, i] > lowest[i] and around[-1, i] <= around[begin, i] / FALL
+        else None
+        for i, begin in enumerate(first)
+    )
 
 
 def envelope(method: Method, h: Array, errors: Array) -> Array:

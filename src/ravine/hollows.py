@@ -9,6 +9,7 @@ from ravine.errors import SurfaceError
 from ravine.surfaces.interface import Array, Surface
 
 FLAT = 1e-9  # of the largest curvature nearby: below, a direction counts as flat
+JUMP = 1e-6  # so far aside, of the point's size, a gradient is compared with that on the other side
 OTHERS = 7  # further starts, where nobody named any
 MOST = 12  # minima
 
@@ -134,6 +135,20 @@ def flat(surface: Surface, x: Array, curvatures: Array) -> Array:
     # A quadratic's eigenvalues are right up to rounding, another Hessian only as well as its point is known.
     part = 4 * len(x) * np.finfo(float).eps if surface.quadratic else FLAT
     return np.asarray(abs(curvatures) <= part * largest)
+
+
+def kinks(surface: Surface, x: Array, vectors: Array) -> Array:
+    """Say along which directions, the columns of `vectors`, the gradient jumps at a point, (n,).
+
+    Its difference between both sides stays the same however near they are, where a smooth function's shrinks with it.
+    """
+    if surface.quadratic:
+        return np.zeros(vectors.shape[1], bool)
+    far, aside, near = (
+        abs(((surface.gradient(x + d * vectors.T) - surface.gradient(x - d * vectors.T)) * vectors.T).sum(axis=1))
+        for d in (scale * (1 + float(np.linalg.norm(x))) for scale in (1e-2, JUMP, JUMP / 100))
+    )
+    return np.asarray((aside > 1e-3 * far) & (aside > 1e-6 * far.max()) & (near > 0.5 * aside))
 
 
 def _holds(surface: Surface, x: Array) -> bool:

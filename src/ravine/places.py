@@ -9,8 +9,8 @@ import numpy as np
 
 from ravine import algebra
 from ravine.errors import AlgebraError, SurfaceError
-from ravine.hollows import flat, level, written
-from ravine.prediction import Best, Direction, Limit, Place
+from ravine.hollows import flat, kinks, level, written
+from ravine.prediction import SAME, Best, Direction, Limit, Place
 from ravine.rules import RULES, Method, Row
 from ravine.schedules import at as value_at
 from ravine.surfaces.interface import Array, Surface
@@ -27,43 +27,84 @@ def place(surface: Surface, method: Method, point: Array, begin: Array, steps: i
         )
     h, vectors = np.linalg.eigh(hessian)
     h = np.where(flat(surface, point, h), 0.0, h)
-    row, last = method.row(steps - 1), {k: value_at(v, steps - 1) for k, v in method.settings.items()}
+    jumps = kinks(surface, point, vectors)
+    kind = _kind(h) if level(surface, point) else "slope"
+    kind = "kink" if kind != "slope" and jumps.any() else kind
+    step = algebra.last_moving(method, steps)
+    row, last = method.row(step), {k: value_at(v, step) for k, v in method.settings.items()}
     rates = None if method.steady else algebra.growth(method, h, steps)
+    floors = method.steady and kind not in ("slope", "kink") and noise > 0
     directions = tuple(
-        _direction(row, float(h[i]), vectors[:, i], noise, None if rates is None else float(rates[i]))
-        for i in range(len(h))
+        _direction(row, float(h[i]), vectors[:, i], None if rates is None else float(rates[i])) for i in range(len(h))
     )
+    if floors:
+        directions = tuple(replace(d, noise_floor=_floor(surface, row, d, noise)) for d in directions)
+    directions = tuple(replace(d, regime="kink") if jump else d for d, jump in zip(directions, jumps, strict=True))
     rate = max(d.rate for d in directions)
-    optimum = _best(method, last, h, rate)
     found = Place(
-        point=tuple(map(float, point + 0.0)), value=float(surface.value(point)), kind=_kind(h), directions=directions,
-        rate=rate, stable=all(bool(algebra.margin(row, d.h) > 0) for d in directions),
+        point=tuple(map(float, point + 0.0)), value=float(surface.value(point)) + 0.0, kind=kind,
+        directions=directions, rate=rate, stable=kind != "kink" and _stable(method, row, directions),
         limit=_limit(method, last, row, h), effective_lr=float(algebra.effective_lr(row)),
         acceleration=float(algebra.effective_lr(row)) / last["lr"] if last.get("lr") else None,
-        speedup=_speedup(last.get("lr"), h, rate), optimum=optimum, verdict="",
-        noise_floor=sum(d.noise_floor or 0.0 for d in directions) if noise else None,
-        expected=algebra.expected(method, h, vectors.T @ (begin - point), steps, noise),
-        start=tuple(map(float, begin)), notes=_warnings(surface, point),
+        speedup=_speedup(method, h, rate, steps), optimum=_best(method, last, h, rate), verdict="",
+        noise_floor=sum(d.noise_floor or 0.0 for d in directions) if floors else None,
+        expected=None if kind == "slope" else algebra.expected(method, h, vectors.T @ (begin - point), steps, noise),
+        start=tuple(map(float, begin)), notes=_warnings(surface, point, kind, h, jumps, noise),
     )  # fmt: skip
     return replace(found, verdict=verdict(found, method, noise))
 
 
-def _direction(row: Row, h: float, vector: Array, noise: float, mean: float | None) -> Direction:
-    """Predict along one direction; `mean` is the growth per step under a schedule."""
+def regime(row: Row, h: float) -> str:
+    """Name the regime of a row, which stands still where nothing moves x; a stable row never diverges by rounding.
+
+    >>> regime(RULES["sgd"].row(lr=0.0), 2.0), regime(RULES["sgd"].row(lr=1e-20), 2.0)
+    ('stands still', 'monotone')
+    """
+    _, b, c = algebra.response(row)
+    if b == c == 0:
+        return "stands still"
+    word = algebra.regime(row, h)
+    if word != "diverging" or not _holds(row, h):
+        return word
+    return "ripples" if algebra.discriminant(row, h) < 0 else "monotone"
+
+
+def _holds(row: Row, h: float) -> bool:
+    """Say whether a row is stable, where what rounding makes of the limit is not."""
+    damped, above, below = algebra.bounds(row, h)
+    _, b, c = algebra.response(row)
+    rounding = 8 * np.finfo(float).eps * (1 + abs(h * b) + abs(h * c))
+    return bool(damped > 0 and above > rounding and below > 0 and (c == 0 or damped > rounding))
+
+
+def _stable(method: Method, row: Row, directions: tuple[Direction, ...]) -> bool:
+    """Say whether all errors shrink: by the row where it stays, in the mean over the steps under a schedule."""
+    return all(_holds(row, d.h) if method.steady else d.rate < 1 - SAME for d in directions)
+
+
+def _direction(row: Row, h: float, vector: Array, mean: float | None) -> Direction:
+    """Predict along one direction, without noise; `mean` is the growth per step under a schedule."""
+    axis = tuple(map(float, vector))
     if h == 0.0:
         keep = complex(float(algebra.response(row).a))
-        floor = 0.0 if noise else None
-        return Direction(h, tuple(map(float, vector)), "flat", (1 + 0j, keep), 1.0, None, None, floor)
+        return Direction(h, axis, "flat", (1 + 0j, keep), 1.0, None, None, None)
     first, second = sorted(map(complex, algebra.poles(row, h)), key=abs, reverse=True)
     rate = float(algebra.rate(row, h)) if mean is None else mean
     if not math.isfinite(abs(first)) or math.isnan(rate):  # an lr beyond what floats can square
-        floor = math.inf if noise else None
-        return Direction(h, tuple(map(float, vector)), "diverging", (first, second), math.inf, None, None, floor)
-    return Direction(
-        h=h, vector=tuple(map(float, vector)), regime=algebra.regime(row, h), poles=(first, second), rate=rate,
-        period=_period(first), steps_per_ten=_steps_per_ten(rate),
-        noise_floor=algebra.noise_floor(row, h, noise) if noise else None,
-    )  # fmt: skip
+        rate = math.inf if mean is None or math.isnan(mean) else mean
+        return Direction(h, axis, "diverging", (first, second), rate, None, _steps_per_ten(rate), None)
+    word = regime(row, h)
+    rate = 1.0 if word == "stands still" and mean is None else rate
+    return Direction(h, axis, word, (first, second), rate, _period(first), _steps_per_ten(rate), None)
+
+
+def _floor(surface: Surface, row: Row, direction: Direction, noise: float) -> float | None:
+    """Return the loss that noise leaves along a direction; None along a flat one that is not flat for ever."""
+    if direction.h == 0:
+        return 0.0 if surface.quadratic else None
+    if direction.regime == "stands still":
+        return 0.0
+    return algebra.noise_floor(row, direction.h, noise) if _holds(row, direction.h) else math.inf
 
 
 def _period(pole: complex) -> float | None:
@@ -74,7 +115,7 @@ def _period(pole: complex) -> float | None:
 
 def _steps_per_ten(rate: float) -> float | None:
     """Return in how many steps an error falls or grows tenfold; None where it stays, 0 where it is gone at once."""
-    if rate == 1 or not math.isfinite(rate):
+    if abs(rate - 1) <= SAME or not math.isfinite(rate):
         return None
     return math.log(10) / abs(math.log(rate)) if rate > 0 else 0.0
 
@@ -110,15 +151,19 @@ def _limit_mu(method: Method, others: Mapping[str, Any], upward: Array) -> tuple
     return (low, high) if low < high and (low, high) != (0.0, 1.0) else None
 
 
-def _speedup(lr: float | None, h: Array, rate: float) -> tuple[float | None, float | None]:
-    """Return the ratio of the log rate to that of gradient descent, at the same lr and at gradient descent's best."""
-    if not (h > 0).all() or not 0 < rate < 1:
+def _speedup(method: Method, h: Array, rate: float, steps: int) -> tuple[float | None, float | None]:
+    """Return the ratio of the log rate to that of gradient descent, with the same lr or its schedule, and at its best."""
+    if not (h > 0).all() or not 0 < rate < 1 - SAME:
         return None, None
-    same = float(np.max(algebra.rate(RULES["sgd"].row(lr=lr), h))) if lr else 1.0
+    lr, same = method.settings.get("lr"), 1.0
+    if lr is not None:
+        descent = RULES["sgd"](lr=lr)
+        each = algebra.rate(descent.row(0), h) if descent.steady else algebra.growth(descent, h, steps)
+        same = float(np.max(each))
     best = float(algebra.optimum("sgd", float(h.min()), float(h.max())).rate)
     return (
-        math.log(rate) / math.log(same) if 0 < same < 1 else None,
-        math.log(rate) / math.log(best) if best > 0 else None,
+        math.log(rate) / math.log(same) if 0 < same < 1 - SAME else None,
+        math.log(rate) / math.log(best) if 0 < best < 1 - SAME else None,
     )
 
 
@@ -134,14 +179,25 @@ def _best(method: Method, settings: Mapping[str, Any], h: Array, rate: float) ->
     except AlgebraError:  # a rule of one's own, whose settings nobody knows how to search
         return None
     now, then = _steps_per_ten(rate), _steps_per_ten(float(found.rate))
-    gain = now / then if rate < 1 and now is not None and then else None
+    gain = now / then if method.steady and rate < 1 and now is not None and then else None
     return Best({k: float(v) for k, v in found.settings.items()}, float(found.rate), then, gain)
 
 
-def _warnings(surface: Surface, point: Array) -> tuple[str, ...]:
-    """Say so where a point is not stationary."""
-    if level(surface, point):
+def _warnings(surface: Surface, point: Array, kind: str, h: Array, jumps: Array, noise: float) -> tuple[str, ...]:
+    """Say so where a point is not stationary or a kink, and where the quadratic is not the function."""
+    here = written(point)
+    if kind == "slope":
+        norm = float(np.linalg.norm(surface.gradient(point)))
+        return (f"({here}) is no stationary point: the gradient there has the norm {norm:.6g}, "
+                "so descent leaves, and what is said holds for the curvatures alone",)  # fmt: skip
+    if surface.quadratic:
         return ()
-    norm = float(np.linalg.norm(surface.gradient(point)))
-    return (f"({written(point)}) is no stationary point: the gradient there has the norm {norm:.6g}, "
-            "so descent leaves, and what is said holds for the curvatures alone",)  # fmt: skip
+    said = []
+    if kind == "kink":
+        said.append(f"({here}) is a kink: the gradient jumps there along {int(jumps.sum())} of {len(h)} directions, "
+                    "so that no quadratic describes it")  # fmt: skip
+    else:
+        said.append(f"the expected loss is that of the quadratic at ({here}), not of {surface.name} itself")
+        if noise and (h == 0).any():
+            said.append(f"flat directions, {int((h == 0).sum())} of {len(h)}, are not counted in what noise leaves")
+    return tuple(said)

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ravine.algebra import last_moving
+from ravine.charts import EVERY
 from ravine.errors import PredictError, SurfaceError, shown
 from ravine.hollows import minima, written
 from ravine.places import place
@@ -82,10 +84,12 @@ def predict(
 
 def _scheduled(method: Method, steps: int) -> str:
     """Say what a prediction means where the settings change with the step."""
-    last = ", ".join(f"{key} = {value_at(value, steps - 1):.6g}" for key, value in method.settings.items())
+    step = last_moving(method, steps)
+    last = ", ".join(f"{key} = {value_at(value, step):.6g}" for key, value in method.settings.items())
     return (
-        f"settings change: the rate is the mean over {steps} steps; regimes, poles, limit, effective lr and noise floor "
-        f"are those of step {steps - 1} ({last})"
+        f"settings change: the rate is the mean over {steps} steps, what noise leaves is the expected loss after them; "
+        f"regimes, poles, limit and effective lr are those of step {step} ({last})"
+        + ("" if step == steps - 1 else ", the last that moves")
     )
 
 
@@ -105,7 +109,7 @@ def _method(method: str | Method) -> Method:
             f"nothing can be predicted of the guest {shown(method)}, whose five numbers are unknown; name a rule "
             "(ravine rules), or watch it with ravine race"
         )
-    return parse(method)
+    return parse(method, EVERY)
 
 
 def _points(given: ArrayLike | None, what: str) -> Array | None:

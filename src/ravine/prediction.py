@@ -1,5 +1,6 @@
 """What a prediction has to show: places, their directions, and how they are told."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,6 +10,19 @@ from ravine.display import finite, plain
 from ravine.rules import Method
 from ravine.surfaces.interface import Surface
 
+SAME = 1e-12  # a rate this near to 1 is 1: the rest is rounding
+
+
+def setting(key: str, value: float, digits: int = 4) -> str:
+    """Write a setting, with enough digits of 1 - mu where mu is near 1.
+
+    >>> setting("lr", 0.123456), setting("mu", 0.9), setting("mu", 0.99999911)
+    ('lr=0.1235', 'mu=0.9', 'mu=0.99999911')
+    """
+    if key == "mu" and 0 < 1 - value < 1e-2:
+        digits = max(digits, 2 - math.floor(math.log10(1 - value)) - 1)
+    return f"{key}={value:.{digits}g}"
+
 
 @dataclass(frozen=True)
 class Direction:
@@ -16,12 +30,12 @@ class Direction:
 
     h: float  # curvature, gradient per length
     vector: tuple[float, ...]  # of unit length
-    regime: str  # monotone, critical, ripples, oscillating, diverging or flat
+    regime: str  # monotone, critical, ripples, oscillating, diverging, stands still, flat or kink
     poles: tuple[complex, complex]
     rate: float  # the factor by which the error changes per step in the long run
     period: float | None  # steps of a swing, None where nothing swings
     steps_per_ten: float | None  # steps in which the error falls (or grows) tenfold, None if it stays
-    noise_floor: float | None  # expected loss that noise leaves, None without noise, infinite where unstable
+    noise_floor: float | None  # expected loss that noise leaves, infinite where unstable, None where there is none
 
     def summary(self) -> dict[str, Any]:
         """Return what `--json` prints of a direction."""
@@ -62,7 +76,7 @@ class Place:
 
     point: tuple[float, ...]
     value: float
-    kind: str  # minimum, saddle, maximum or flat
+    kind: str  # minimum, saddle, maximum, flat, kink, or slope where the point is not stationary
     directions: tuple[Direction, ...]  # rising in h
     rate: float  # the largest of all directions
     stable: bool
@@ -72,15 +86,19 @@ class Place:
     speedup: tuple[float | None, float | None]  # ratio of log rates to sgd at this lr, and to sgd at its best lr
     optimum: Best | None  # None without a positive curvature
     verdict: str
-    noise_floor: float | None
-    expected: Expected = field(compare=False)
+    noise_floor: float | None  # of all directions; None without noise, under schedules and on a slope
+    expected: Expected | None = field(compare=False)  # None on a slope
     start: tuple[float, ...]  # of the expected curve
     notes: tuple[str, ...] = ()
+
+    @property
+    def left(self) -> float | None:
+        """Return the expected loss at the last step, None on a slope."""
+        return None if self.expected is None else float(self.expected.loss[-1])
 
     def summary(self) -> dict[str, Any]:
         """Return what `--json` prints of a place."""
         noisy = self.noise_floor is not None
-        told = samples(len(self.expected.mean) - 1)
         optimum = self.optimum
         return {
             "at": list(self.point),
@@ -104,13 +122,15 @@ class Place:
             },
             "verdict": self.verdict,
             **({"noise_floor": finite(self.noise_floor)} if noisy else {}),
-            "expected": {
-                "start": list(self.start),
-                "steps": list(told),
-                "loss": [finite(self.expected.loss[t]) for t in told],
-            },
+            "expected": None if self.expected is None else _told(self.expected, self.start),
             **({"notes": list(self.notes)} if self.notes else {}),
         }
+
+
+def _told(expected: Expected, start: tuple[float, ...]) -> dict[str, Any]:
+    """Return some steps of an expected curve."""
+    steps = samples(len(expected.mean) - 1)
+    return {"start": list(start), "steps": list(steps), "loss": [finite(expected.loss[t]) for t in steps]}
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ravine.errors import ScheduleError, nearest, shown
+from ravine.errors import RavineError, ScheduleError, nearest, shown
 
 Number = Any  # a float, an array, a Fraction, a symbol: whatever has + - * /
 Steps = Any  # a step or an array of steps, counted from 0
@@ -116,7 +116,7 @@ def at(value: Value, t: Steps, xp: Any = None) -> Number:
         return value(t, xp)
     if not callable(value):
         return value
-    return _each(value, t) if getattr(t, "shape", ()) else value(t)
+    return _each(value, t) if getattr(t, "shape", ()) else _asked(value, t)
 
 
 def _each(function: Callable[[Steps], Number], steps: Steps) -> Number:
@@ -127,9 +127,23 @@ def _each(function: Callable[[Steps], Number], steps: Steps) -> Number:
         answer = np.asarray(function(steps))
         if answer.shape == steps.shape:
             return answer
-    except (TypeError, ValueError):  # such as `if t < 10` on an array
+    except Exception:  # such as `if t < 10` on an array; what it raises for a single step is said below
         pass
-    return np.array([function(step) for step in steps.tolist()])
+    return np.array([_asked(function, step) for step in steps.tolist()])
+
+
+def _asked(function: Callable[[Steps], Number], step: Steps) -> Number:
+    """Ask a function of yours for one step; what it raises becomes a sentence."""
+    try:
+        return function(step)
+    except RavineError:
+        raise
+    except Exception as error:
+        name = getattr(function, "__name__", type(function).__name__)
+        raise ScheduleError(
+            f"the schedule {name} raised {type(error).__name__} at step {step}: {shown(str(error))}; a schedule of yours "
+            "returns a number for every step from 0 on"
+        ) from error
 
 
 # Simple shapes ---------------------------------------------------------------------------------------------------

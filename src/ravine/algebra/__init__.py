@@ -11,6 +11,7 @@ Formulas without a limit or a comparison take any number type: floats, arrays, f
 from ravine.algebra.direction import (
     CRITICAL,
     Response,
+    bounds,
     discriminant,
     effective_lr,
     margin,
@@ -24,7 +25,7 @@ from ravine.algebra.forms import plain, rescale, same
 from ravine.algebra.limits import critical_mu, limit_h, limit_lr, limit_mu
 from ravine.algebra.noise import Covariance, Expected, covariance, expected, noise_floor
 from ravine.algebra.optima import Optimum, optimum
-from ravine.algebra.products import growth, matrices, states
+from ravine.algebra.products import growth, last_moving, matrices, states
 
 __all__ = [
     "CRITICAL",
@@ -32,12 +33,14 @@ __all__ = [
     "Expected",
     "Optimum",
     "Response",
+    "bounds",
     "covariance",
     "critical_mu",
     "discriminant",
     "effective_lr",
     "expected",
     "growth",
+    "last_moving",
     "limit_h",
     "limit_lr",
     "limit_mu",

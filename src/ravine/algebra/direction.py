@@ -150,4 +150,7 @@ def margin(row: Row, h: Number) -> Any:
 def effective_lr(row: Row) -> Number:
     """Return the step per gradient when the gradient stays the same: (c - b)/(1 - a), so lr/(1 - mu) for classical."""
     a, b, c = response(row)
-    return (c - b) / (1 - a)
+    forget = 1 - a
+    if not getattr(forget, "shape", ()) and forget == 0:  # a buffer that forgets nothing
+        return math.copysign(math.inf, c - b) if c != b else 0
+    return (c - b) / forget

@@ -108,7 +108,7 @@ def critical_mu(rule: Rule | str, lr: Number, h: Number, **settings: Number) -> 
     zero, half, one = at(0), at(Fraction(1, 2) if isinstance(lr * h, Fraction | int) else 0.5), at(1)
     square = 2 * (zero - 2 * half + one)
     slope = one - zero - square
-    inside = slope**2 - 4 * square * zero
+    inside = slope * slope - 4 * square * zero
     if getattr(inside, "shape", ()):
         each = np.broadcast_arrays(np.asarray(square, float), slope, zero)
         roots = [_least_root(*map(float, cells)) for cells in zip(*(c.ravel() for c in each), strict=True)]
@@ -125,7 +125,7 @@ def _least_root(square: Number, slope: Number, last: Number) -> Number:
 
 def _roots(square: Number, slope: Number, last: Number) -> list[Number]:
     """Return the real roots of square·z² + slope·z + last, up to two."""
-    inside = slope**2 - 4 * square * last
+    inside = slope * slope - 4 * square * last  # a float's power would raise where its product is infinite
     if inside < 0:
         return []
     # The form that subtracts nothing nearly equal: one root by the sum, the other by the product of both.

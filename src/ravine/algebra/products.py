@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ravine.algebra.direction import step_matrix
+from ravine.algebra.direction import response, step_matrix
 from ravine.rules import Method, Row
 
 Array = NDArray[Any]
@@ -25,6 +25,20 @@ def rows_at(method: Method, first: int, steps: int) -> Row:
     """Return the rows of so many steps as one row of arrays, each (steps, 1), to broadcast with curvatures (n,)."""
     t = np.arange(first, first + steps)
     return Row(*(np.broadcast_to(np.asarray(cell, float), t.shape)[:, None] for cell in method.row(t)))
+
+
+def last_moving(method: Method, steps: int) -> int:
+    """Return the last of so many steps whose row moves at all (b or c is not 0); the last one where none does.
+
+    >>> from ravine.rules import parse
+    >>> last_moving(parse("sgd:lr=cosine(0.01,50)"), 100)
+    49
+    """
+    if method.steady:
+        return steps - 1
+    _, b, c = response(rows_at(method, 0, steps))
+    moving = np.flatnonzero((np.broadcast_to(b, (steps, 1)) != 0) | (np.broadcast_to(c, (steps, 1)) != 0))
+    return int(moving[-1]) if len(moving) else steps - 1
 
 
 def states(method: Method, h: ArrayLike, start: ArrayLike, steps: int, first: int = 0) -> Array:

@@ -65,7 +65,7 @@ def _predicted(
     from ravine.predict import predict as foresee
     from ravine.surfaces import surface as make
 
-    looked, started = points(at), points(start)
+    looked, started = points(at, "--at"), points(start)
     known = looked or started
     made = make("bowl" if surface is None else surface, dim=len(known[0]) if known else None)
     return [foresee(made, each, at=looked, start=started, steps=steps, noise=noise) for each in rules or _fitting(made)]
@@ -103,13 +103,15 @@ def _print(prediction: Any) -> None:
         )
         for note in place.notes:
             print(f"note: {note}", file=sys.stderr)
-        noisy = bool(prediction.noise)
+        noisy = place.noise_floor is not None
         header = ("h", "regime", "rate", "steps per tenfold", "period", "poles", *(["noise floor"] if noisy else []))
         shown = place.directions if len(place.directions) <= MOST else (*place.directions[:6], *place.directions[-6:])
         columns([header, *(_line(d, noisy) for d in shown)])
         if len(place.directions) > MOST:
             print(f"… the lowest and highest 6 of {len(place.directions)} directions; --json has all")
         columns(_overall(place))
+        if prediction.noise and not prediction.method.steady and place.left is not None:
+            columns([("expected loss", f"{_number(place.left)} after {prediction.steps} steps with noise")])
         print(place.verdict + "\n")
 
 
@@ -131,6 +133,8 @@ def _line(d: Any, noisy: bool) -> tuple[str, ...]:
 
 def _overall(place: Any) -> list[tuple[str, ...]]:
     """Return what holds for all directions together, as lines of a table."""
+    from ravine.prediction import setting
+
     limit = [f"h < {_number(place.limit.h)}"]
     limit += [f"lr < {_number(place.limit.lr)}"] if place.limit.lr is not None else []
     limit += [f"mu from {place.limit.mu[0]:.4g} to {place.limit.mu[1]:.4g}"] if place.limit.mu is not None else []
@@ -145,9 +149,10 @@ def _overall(place: Any) -> list[tuple[str, ...]]:
     compared += [f"{_number(best)} × at its best lr"] if best is not None else []
     lines += [("against sgd", ",  ".join(compared))] if compared else []
     if place.optimum is not None:
-        settings = ", ".join(f"{key}={value:.6g}" for key, value in place.optimum.settings.items())
-        gain = f", {_number(place.optimum.gain)} × fewer steps" if place.optimum.gain is not None else ""
-        lines.append(("optimum", f"{settings}: rate {place.optimum.rate:.6f}{gain}"))
+        settings = ", ".join(setting(key, value, 6) for key, value in place.optimum.settings.items())
+        gain = place.optimum.gain
+        fewer = f", {_number(gain)} × fewer steps" if gain is not None and gain >= 1 else ""
+        lines.append(("optimum", f"{settings}: rate {place.optimum.rate:.6f}{fewer}"))
     if place.noise_floor is not None:
         lines.append(("noise floor", _number(place.noise_floor)))
     return lines

@@ -59,8 +59,8 @@ SeedOption = Annotated[int, typer.Option(metavar="K", help="Seed of the noise.")
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
 
-def points(texts: list[str] | None) -> list[list[float]] | None:
-    """Read starts such as `180,90`; raises `RaceError` where one is not numbers."""
+def points(texts: list[str] | None, option: str = "--start") -> list[list[float]] | None:
+    """Read points such as `180,90`; raises `RaceError` where one is not numbers, naming the option."""
     if not texts:
         return None
     read = []
@@ -68,9 +68,14 @@ def points(texts: list[str] | None) -> list[list[float]] | None:
         try:
             read.append([float(word) for word in text.strip("()[] ").split(",")])
         except ValueError:
-            raise RaceError(f"a start is numbers with commas between, such as 180,90, got {shown(text)}") from None
+            raise RaceError(
+                f"{option} takes numbers with commas between, such as {option} 180,90, got {shown(text)}"
+            ) from None
     if len({len(point) for point in read}) > 1:
-        raise RaceError(f"all starts need the same number of coordinates, got {', '.join(map(str, texts))}")
+        raise RaceError(
+            f"every {option} needs the same number of coordinates, got {' and '.join(map(str, texts))}; "
+            "name points of one surface"
+        )
     return read
 
 

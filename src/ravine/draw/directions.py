@@ -12,11 +12,13 @@ from ravine.components import components
 from ravine.draw.data import title_of
 from ravine.draw.style import FONT, INK, figure, halo, hue, plain
 from ravine.errors import DrawError
-from ravine.result import Race
+from ravine.result import Race, Run
+from ravine.rules import Method
 from ravine.surfaces.interface import Array
 
 MOST = 6  # panels
 RUNS = 8  # lines in each
+LINE = 0.07  # of a panel's height, a line of text
 
 
 class Error(NamedTuple):
@@ -27,6 +29,7 @@ class Error(NamedTuple):
     measured: Array  # (steps + 1,), size of the error, NaN where it is 0
     predicted: Array  # (steps + 1,), NaN where nothing is predicted
     begin: int | None  # the step from which the closed form holds
+    remark: str  # what is written about it, '' where the closed form holds from the start
 
 
 class Panel(NamedTuple):
@@ -61,11 +64,20 @@ def sheet(race: Race) -> Sheet:
         each = sorted({f"{parts.h[rank]:.4g}" for _, parts in known}, key=float)
         errors = tuple(
             Error(run.method.label + race.where(run), i, _size(parts.measured[:, rank]), _size(parts.predicted[:, rank]),
-                  parts.quadratic_from[rank])
+                  parts.quadratic_from[rank], _remark(run, parts.quadratic_from[rank]))
             for i, (run, parts) in enumerate(known)
         )  # fmt: skip
         panels.append(Panel("h = " + " and ".join(each[:3]) + (", …" if len(each) > 3 else ""), errors))
     return Sheet(title_of(race.surface), tuple(panels))
+
+
+def _remark(run: Run, begin: int | None) -> str:
+    """Say from which step the closed form holds, where that is not the first."""
+    if not isinstance(run.method, Method):
+        return "a guest: its closed form is not known"
+    if begin is None:
+        return "no closed form holds in this run"
+    return f"quadratic from step {begin}" if begin else ""
 
 
 def _size(errors: Array) -> Array:
@@ -94,32 +106,40 @@ def directions(race: Race, panels: str = "", box: object = None) -> Figure:
 def panel_axes(ax: Axes, panel: Panel, first: bool = True, last: bool = True) -> Axes:
     """Draw one direction into axes and return them."""
     lows, tops = [], []
-    for j, error in enumerate(panel.errors):
+    said = 0
+    for error in panel.errors:
         colour = hue(error.hue)
         ax.semilogy(error.measured, color=colour, linewidth=2.6, alpha=0.4, zorder=2)
         ax.semilogy(error.predicted, "--", color=colour, linewidth=1.1, dashes=(4, 2.5), zorder=3)
-        _mark(ax, error, colour, j)
+        if error.remark:
+            _mark(ax, error, colour, said)
+            said += 1
         finite = error.measured[np.isfinite(error.measured)]
         if len(finite):
             lows.append(float(finite.min()))
             tops.append(float(finite.max()))
     if tops:
-        ax.set_ylim(max(min(lows), max(tops) * 1e-18) / 3, max(tops) * 3)
+        low, top = max(min(lows), max(tops) * 1e-18) / 3, max(tops) * 3
+        room = 1 - LINE * said - (0.03 if said else 0)  # the remarks stand above the lines
+        ax.set_ylim(low, low * (top / low) ** (1 / max(room, 0.3)))
+    else:
+        ax.set(yscale="linear", yticks=[])
+        ax.text(0.5, 0.5, "nothing to show:\nthe error is 0 at every step", transform=ax.transAxes, ha="center", va="center",
+                fontsize=FONT, color=INK, in_layout=False)  # fmt: skip
     ax.grid(alpha=0.25, linewidth=0.5)
     plain(ax, "step" if last else "", "|error| along the direction (length)" if first else "", panel.title)
     return ax
 
 
 def _mark(ax: Axes, error: Error, colour: str, rank: int) -> None:
-    """Say from which step the closed form holds, where that is not the first."""
+    """Write the remark on a line, and mark the step from which its closed form holds."""
     if error.begin is None:
-        ax.text(0.98, 0.97 - 0.07 * rank, "no closed form holds in this run", transform=ax.transAxes, ha="right", va="top",
+        ax.text(0.98, 0.97 - LINE * rank, error.remark, transform=ax.transAxes, ha="right", va="top",
                 fontsize=FONT - 1.5, color=colour, path_effects=halo(3), zorder=6)  # fmt: skip
-    if not error.begin:
         return
     ax.axvline(error.begin, color=colour, linewidth=0.8, linestyle=":", zorder=1)
     late = error.begin > 0.5 * len(error.measured)
-    ax.annotate(f"quadratic from step {error.begin}", (error.begin, 0.97 - 0.07 * rank),
+    ax.annotate(error.remark, (error.begin, 0.97 - LINE * rank),
                 xycoords=("data", "axes fraction"), xytext=(-3 if late else 3, 0), textcoords="offset points",
                 ha="right" if late else "left", va="top", fontsize=FONT - 1.5, color=colour, path_effects=halo(3),
                 zorder=6)  # fmt: skip

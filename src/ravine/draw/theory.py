@@ -71,9 +71,8 @@ def noisy() -> tuple[Noisy, ...]:
         runs = race("bowl", text, (1, 1), STEPS, tol=0, noise=SIGMA, seed=range(SEEDS)).runs
         losses = np.array([run.values for run in runs])
         error = losses.std(axis=0, ddof=1) / np.sqrt(SEEDS)
-        found.append(
-            Noisy(parse(text).label, place.expected.loss, losses.mean(axis=0), error, place.noise_floor or 0.0)
-        )
+        expected = np.zeros(0) if place.expected is None else place.expected.loss
+        found.append(Noisy(parse(text).label, expected, losses.mean(axis=0), error, place.noise_floor or 0.0))
     return tuple(found)
 
 
