@@ -165,7 +165,10 @@ def test_measured_is_predicted(name: str, condition: float) -> None:
 @pytest.mark.parametrize("name", list(RULES))
 @pytest.mark.parametrize("seed", range(4))
 def test_measured_is_predicted_compiled(name: str, seed: int) -> None:
-    """The same compiled, on more quadratics, with condition numbers up to 300, 60 cells a side and 4000 steps."""
+    """The same compiled, on more quadratics, with condition numbers up to 300, 60 cells a side and 4000 steps.
+
+    Near: within two cells, or where the predicted rate is within 1e-3 of the least, which no measurement tells apart.
+    """
     rng = np.random.default_rng([7, seed])
     h, condition = 10 ** rng.uniform(-2, 2), 10 ** rng.uniform(0.4, 2.5)
     text = f"spectrum({h},{h * condition},angle={rng.uniform(0, 180)})"
@@ -174,7 +177,10 @@ def test_measured_is_predicted_compiled(name: str, seed: int) -> None:
     assert found.agreement is not None
     assert found.agreement.share is not None
     assert found.agreement.share >= 0.999
-    assert near_the_optimum(found) <= 2
+    assert found.best is not None
+    assert found.predicted is not None
+    spare = found.predicted[found.best.row, found.best.column] - found.predicted.min()
+    assert near_the_optimum(found) <= 2 or spare < 1e-3
 
 
 AXES = Axis("lr", 0.0, 0.4, 61), Axis("mu", 0.0, 0.97, 23)
