@@ -17,7 +17,7 @@ SOURCE = ROOT / "src" / "ravine"
 FLOORS = """
     errors files display schedules rules charts letters
     surfaces.interface surfaces.functions surfaces.parse surfaces.expression surfaces.catalogue surfaces.spectrum
-    surfaces.by_torch surfaces.by_jax surfaces.callables surfaces surfaces.check surfaces.describe
+    surfaces.by_torch surfaces.by_jax surfaces.callables surfaces surfaces.check surfaces.describe starts
     algebra.kinds algebra.direction algebra.limits algebra.optima algebra.forms
     algebra.products algebra.noise algebra
     hollows prediction verdict places predict axes boundary ranges guests stepper cells result components race

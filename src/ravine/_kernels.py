@@ -6,6 +6,7 @@ Numba.
 
 import contextlib
 import ctypes
+import functools
 import hashlib
 import importlib
 import math
@@ -61,6 +62,7 @@ def compiled(surface: Surface, pattern: Pattern, ball: float, say: Callable[[str
     return _loaded[name][0]
 
 
+@functools.cache
 def _machine() -> tuple[str, ...]:
     """Return what machine code depends on beside its source: the processor, and who wrote it."""
     import llvmlite.binding as llvm

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
+from ravine.cells import BLOCK
 from ravine.rules import Row
 from ravine.stepper import step
 from ravine.surfaces.expression import Printer, gradient, statements
 from ravine.surfaces.interface import Array, Surface
 
-BLOCK = 8  # steps between two looks
 LANES = 64  # cells side by side: with 32 or fewer LLVM unrolls the whole loop, which is slower
 MOST_TURNED = 12  # coordinates of a turned quadratic, whose expression has half their square as terms
 

@@ -36,7 +36,7 @@ def theory(rule: Rule, x: Axis, y: Axis, fixed: Mapping[str, float], point: Arra
     best = None
     free = {axis.name for axis in (x, y)} & rule.parameters.keys()
     if (h > 0).all() and free:
-        held = {key: value for key, value in fixed.items() if key in rule.parameters}
+        held = rule.own(fixed)
         try:
             best = algebra.optimum(rule, float(h.min()), float(h.max()), **held)
         except AlgebraError:  # a rule whose settings nobody knows how to search
@@ -56,7 +56,7 @@ def theory(rule: Rule, x: Axis, y: Axis, fixed: Mapping[str, float], point: Arra
 def row_of(rule: Rule, x: Axis, y: Axis, fixed: Mapping[str, Any], rows: slice = slice(None)) -> Row:
     """Return the row of every cell, its numbers broadcasting to (rows, columns): y goes down, x across."""
     settings = {**fixed, y.name: y.values[rows, None], x.name: x.values[None, :]}
-    return rule.row(**{key: value for key, value in settings.items() if key in rule.parameters})
+    return rule.row(**rule.own(settings))
 
 
 def rates(rule: Rule, x: Axis, y: Axis, fixed: Mapping[str, float], h: Array) -> Array:

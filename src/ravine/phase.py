@@ -20,6 +20,7 @@ from ravine.hollows import flat, hollow, minima
 from ravine.phasemap import PhaseMap
 from ravine.ranges import axes_of, rule_of
 from ravine.rules import Rule
+from ravine.starts import check_starts, check_steps, points_of
 from ravine.surfaces import surface as make_surface
 from ravine.surfaces.interface import Array, Surface
 from ravine.walking import Progress, Say, walk_map, walk_some
@@ -76,12 +77,12 @@ def phase_map(
     """
     _check_numbers(steps, target, show)
     check_size(size)
-    points = None if start is None else _points(start)
+    points = None if start is None else points_of(start, MapError)
     surface = make_surface(surface, dim=None if points is None else points.shape[1])
     notes = list(surface.notes)
     if points is None:
-        points = _points(surface.start or (1.0,) * surface.dim)
-    _check_start(surface, points)
+        points = points_of(surface.start or (1.0,) * surface.dim, MapError)
+    check_starts(surface, points, MapError)
     wanted = _wanted(lr, mu, axes or {})
     rule, fixed, more = rule_of(rule, wanted)
     point, why = _lowest(surface, points)
@@ -102,14 +103,14 @@ def phase_map(
 def phase_maps(rules: Sequence[str | Rule], surface: Any, **options: Any) -> tuple[PhaseMap, ...]:
     """Make the same map for several rules, on the same ranges: those given, or the widest that any of them asks for."""
     surface, given = make_surface(surface), dict(options)
-    if not given.get("axes"):
+    missing = [name for name in ("lr", "mu") if given.get(name) is None]
+    if missing and not given.get("axes"):
         closed = {**given, "show": "predicted", "size": 2, "progress": None, "say": None}
         found = [phase_map(surface, rule, **closed) for rule in rules]
-        for name in ("lr", "mu"):
-            if given.get(name) is None:
-                mine = [axis for each in found for axis in (each.x, each.y) if axis.name == name]
-                linear = [axis for axis in mine if axis.scale == "linear"] or mine[:1]
-                given[name] = max(linear, key=lambda axis: axis.high)[1:3] if linear else None
+        for name in missing:
+            mine = [axis for each in found for axis in (each.x, each.y) if axis.name == name]
+            linear = [axis for axis in mine if axis.scale == "linear"] or mine[:1]
+            given[name] = max(linear, key=lambda axis: axis.high)[1:3] if linear else None
     return tuple(phase_map(surface, rule, **given) for rule in rules)
 
 
@@ -272,33 +273,8 @@ def _blank(
     )
 
 
-def _points(start: ArrayLike) -> Array:
-    try:
-        points = np.array(start, float)
-    except (TypeError, ValueError):
-        raise MapError(f"a start is numbers, or several rows of as many, got {shown(start)}") from None
-    points = points.reshape(1, -1) if points.ndim < 2 else points
-    if points.ndim != 2 or points.size == 0 or not np.isfinite(points).all():
-        raise MapError(f"a start is finite numbers, or several rows of as many, got {shown(start)}")
-    return points
-
-
-def _check_start(surface: Surface, points: Array) -> None:
-    if points.shape[1] != surface.dim:
-        raise MapError(
-            f"{surface.name} has {surface.dim} coordinates ({', '.join(surface.variables[:8])}), "
-            f"got a start of {points.shape[1]}; write --start {','.join('1' * min(surface.dim, 8))}"
-        )
-    fine = np.isfinite(surface.value(points)) & np.isfinite(surface.gradient(points)).all(axis=1)
-    if not fine.all():
-        raise SurfaceError(
-            f"{surface.name} is undefined at the start {tuple(points[int(fine.argmin())].tolist())}; start elsewhere"
-        )
-
-
 def _check_numbers(steps: int, target: float | None, show: str) -> None:
-    if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or not 1 <= steps <= MOST_STEPS:
-        raise MapError(f"steps must be a whole number from 1 to {MOST_STEPS}, got {shown(steps)}")
+    check_steps(steps, MOST_STEPS, MapError)
     if target is not None and not (isinstance(target, int | float | np.number) and np.isfinite(target)):
         raise MapError(f"target must be a finite number, got {shown(target)}")
     if show not in SHOWS:

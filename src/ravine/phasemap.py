@@ -101,7 +101,7 @@ class PhaseMap:
     def method(self, cell: Cell) -> Method:
         """Return the method of a cell, to be raced."""
         settings = {**self.fixed, **cell.settings}
-        return self.rule(**{key: value for key, value in settings.items() if key in self.rule.parameters})
+        return self.rule(**self.rule.own(settings))
 
     @cached_property
     def agreement(self) -> Agreement | None:

@@ -19,6 +19,7 @@ from ravine.places import place
 from ravine.prediction import Prediction
 from ravine.rules import Method, parse
 from ravine.schedules import at as value_at
+from ravine.starts import check_steps, points_of
 from ravine.surfaces import surface as make_surface
 from ravine.surfaces.interface import Array, Surface
 
@@ -62,7 +63,8 @@ def predict(
     """
     method = _method(method)
     _check_numbers(steps, noise)
-    points, starts = _points(at, "a point"), _points(start, "a start")
+    points = None if at is None else points_of(at, PredictError, "a point")
+    starts = None if start is None else points_of(start, PredictError)
     known = points if points is not None else starts
     surface = make_surface(surface, dim=None if known is None else known.shape[1])
     for rows, option in ((points, "--at"), (starts, "--start")):
@@ -112,20 +114,6 @@ def _method(method: str | Method) -> Method:
     return parse(method, EVERY)
 
 
-def _points(given: ArrayLike | None, what: str) -> Array | None:
-    """Read one point or several, as rows."""
-    if given is None:
-        return None
-    try:
-        points = np.atleast_1d(np.array(given, float))
-    except (TypeError, ValueError):
-        raise PredictError(f"{what} is numbers, or several rows of as many, got {shown(given)}") from None
-    points = points.reshape(1, -1) if points.ndim < 2 else points
-    if points.ndim != 2 or points.size == 0 or not np.isfinite(points).all():
-        raise PredictError(f"{what} is finite numbers, or several rows of as many, got {shown(given)}")
-    return points
-
-
 def _check_shape(surface: Surface, points: Array, option: str) -> None:
     if points.shape[1] != surface.dim:
         raise PredictError(
@@ -137,7 +125,6 @@ def _check_shape(surface: Surface, points: Array, option: str) -> None:
 
 
 def _check_numbers(steps: int, noise: float) -> None:
-    if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or not 1 <= steps <= MOST_STEPS:
-        raise PredictError(f"steps must be a whole number from 1 to {MOST_STEPS}, got {shown(steps)}")
+    check_steps(steps, MOST_STEPS, PredictError)
     if isinstance(noise, bool) or not isinstance(noise, int | float | np.number) or not 0 <= noise < math.inf:
         raise PredictError(f"noise must be a finite standard deviation, 0 or more, got {shown(noise)}")

@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ravine.charts import EVERY
-from ravine.errors import RaceError, SurfaceError, shown
+from ravine.errors import RaceError, shown
 from ravine.guests import Guest, is_guest
 from ravine.guests import parse as parse_guest
 from ravine.result import TARGETS, Race, Run
 from ravine.rules import Method
 from ravine.rules import parse as parse_method
+from ravine.starts import check_starts, check_steps, points_of
 from ravine.stepper import BALL, Path, Plan, first_stops, heights_and_norms, reason_at, run_all, velocities
 from ravine.surfaces import surface as make_surface
 from ravine.surfaces.interface import Array, Surface
@@ -71,14 +72,14 @@ def race(
     seeds = _seeds(seed)
     wanted = sorted({*targets, *([] if target is None else [target])}, reverse=True)
     _check_numbers(steps, tol, noise, wanted)
-    points = None if start is None else _points(start)
+    points = None if start is None else points_of(start, RaceError)
     surface = make_surface(surface, dim=None if points is None else points.shape[1])
     notes: list[str] = list(surface.notes)
     if points is None:
-        points = _points(surface.start or (1.0,) * surface.dim)
+        points = points_of(surface.start or (1.0,) * surface.dim, RaceError)
         if not surface.start:
             notes.append(f"no start was given: it is ({', '.join('1' * surface.dim)})")
-    _check_start(surface, points)
+    check_starts(surface, points, RaceError)
     if methods is None:
         methods, why = fitting_methods(surface, points[0])
         notes.append(why)
@@ -161,17 +162,6 @@ def _read(method: str | Contestant) -> Contestant:
     return parse_guest(method) if is_guest(method) else parse_method(method, EVERY)
 
 
-def _points(start: ArrayLike) -> Array:
-    try:
-        points = np.array(start, float)
-    except (TypeError, ValueError):
-        raise RaceError(f"a start is numbers, or several rows of as many, got {shown(start)}") from None
-    points = points.reshape(1, -1) if points.ndim < 2 else points
-    if points.ndim != 2 or points.size == 0 or not np.isfinite(points).all():
-        raise RaceError(f"a start is finite numbers, or several rows of as many, got {shown(start)}")
-    return points
-
-
 def _seeds(seed: int | Sequence[int]) -> list[int]:
     try:
         seeds = [seed] if isinstance(seed, int | np.integer) else list(seed)
@@ -186,21 +176,8 @@ def _check_numbers(steps: int, tol: float, noise: float, targets: Sequence[float
     for name, number in (("tol", tol), ("noise", noise), *(("target", t) for t in targets)):
         if isinstance(number, bool) or not isinstance(number, int | float | np.number) or not math.isfinite(number):
             raise RaceError(f"{name} must be a finite number, got {shown(number)}")
-    if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or not 1 <= steps <= MOST_STEPS:
-        raise RaceError(f"steps must be a whole number from 1 to {MOST_STEPS}, got {shown(steps)}")
+    check_steps(steps, MOST_STEPS, RaceError)
     if tol < 0:
         raise RaceError(f"tol must be a finite number, 0 or more, got {tol}")
     if noise < 0:
         raise RaceError(f"noise must be a finite standard deviation, 0 or more, got {noise}")
-
-
-def _check_start(surface: Surface, points: Array) -> None:
-    if points.shape[1] != surface.dim:
-        raise RaceError(
-            f"{surface.name} has {surface.dim} coordinates ({', '.join(surface.variables)}), "
-            f"got a start of {points.shape[1]}; write --start {','.join('1' * surface.dim)}"
-        )
-    fine = np.isfinite(surface.value(points)) & np.isfinite(surface.gradient(points)).all(axis=1)
-    if not fine.all():
-        bad = tuple(map(float, points[int(fine.argmin())]))
-        raise SurfaceError(f"{surface.name} is undefined at the start {bad}; start elsewhere")

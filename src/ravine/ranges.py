@@ -131,7 +131,7 @@ def _check_corners(rule: Rule, fixed: Mapping[str, Any], x: Axis, y: Axis) -> No
     for values in ((x.low, y.low), (x.high, y.low), (x.low, y.high), (x.high, y.high)):
         settings = {**fixed, **dict(zip((x.name, y.name), values, strict=True))}
         try:
-            method = rule(**{key: value for key, value in settings.items() if key in rule.parameters})
+            method = rule(**rule.own(settings))
             method.check({k: v for k, v in method.settings.items() if not callable(v)})
         except RuleError as error:
             ranges = f"{x.name} {x.low:g}:{x.high:g} and {y.name} {y.low:g}:{y.high:g}"

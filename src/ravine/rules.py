@@ -95,6 +95,10 @@ class Rule:
         words = [f"{k}={'…' if d is inspect.Parameter.empty else text_of(d)}" for k, d in self.parameters.items()]
         return f"{self.name}:{','.join(words)}"
 
+    def own(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Return those of these settings that the rule has."""
+        return {key: value for key, value in settings.items() if key in self.parameters}
+
     def __call__(self, **settings: Value) -> "Method":
         """Make the method with these settings; raises `RuleError` where one is missing, unknown or out of range."""
         for key in settings:

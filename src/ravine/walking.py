@@ -123,7 +123,7 @@ def walk_some(found: PhaseMap, chosen: Array, start: Array, steps: int) -> Walke
     """Walk some cells, without a target."""
     down, across = np.divmod(chosen, found.x.size)
     settings = {**found.fixed, found.y.name: found.y.values[down], found.x.name: found.x.values[across]}
-    row = found.rule.row(**{key: value for key, value in settings.items() if key in found.rule.parameters})
+    row = found.rule.row(**found.rule.own(settings))
     if found.engine != "compiled":
         spread = Row(*(cell if np.ndim(cell) else float(cell) for cell in row))
         return walk(found.surface, lambda t: spread, len(chosen), start, steps, -np.inf, _ball(start))
@@ -176,7 +176,7 @@ def _batched(blank: PhaseMap, start: Array, progress: Progress | None) -> tuple[
 
 def _row_at(blank: PhaseMap, axes: Mapping[str, Array], t: int) -> Row:
     settings = {**{key: value_at(value, t) for key, value in blank.fixed.items()}, **axes}
-    row = blank.rule.row(**{key: value for key, value in settings.items() if key in blank.rule.parameters})
+    row = blank.rule.row(**blank.rule.own(settings))
     return Row(*(float(cell) if np.ndim(cell) == 0 else cell for cell in row))
 
 
