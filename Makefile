@@ -1,7 +1,7 @@
 # Each target is one command a contributor types; `make check` is what must be green.
 PYTHON ?= python
 
-.PHONY: install check fix test slow bench gallery theory maps newcomer
+.PHONY: install check fix test slow bench gallery theory maps training newcomer
 
 install:  ## the package as it stands here, with everything the tests need
 	$(PYTHON) -m pip install -e '.[test]'
@@ -25,6 +25,7 @@ slow:  ## the tests that take minutes: every pair of rules and charts at 200 set
 bench:  ## timings against peers, in one run, with ratios
 	$(PYTHON) benchmarks/race.py
 	$(PYTHON) benchmarks/map.py
+	$(PYTHON) benchmarks/torch_step.py
 
 maps:  ## the pictures of docs/maps
 	$(PYTHON) -m ravine map "x^2 + 50y^2" --rule heavyball --start 180,90 --steps 300 --out docs/maps/bowl.png
@@ -36,6 +37,9 @@ gallery:  ## docs/gallery, drawn and measured again
 
 theory:  ## the figures of docs/theory.md
 	$(PYTHON) -c "from ravine.draw.theory import theory; theory('docs/theory')"
+
+training:  ## the figure of docs/training.md
+	OMP_NUM_THREADS=1 $(PYTHON) examples/digits.py --out docs/training/digits.png
 
 newcomer:  ## the README's first two blocks in a fresh clone and an empty environment
 	bash tests/newcomer.sh 1 2

@@ -23,10 +23,16 @@ FLOORS = """
     hollows prediction verdict places predict axes boundary ranges guests stepper cells result components race
     phasemap _template _lanes _kernels walking phase export
     conversion conversion.inverse conversion.equal conversion.difference conversion.stepwise conversion.remarks convert
-    conversion.table
-    draw.data draw.style draw.directions draw.figures draw.predictions draw.conversions
+    conversion.table conversion.dialects conversion.arrays conversion.snapshot conversion.crossing conversion.layout
+    conversion.record conversion.optax_state
+    probing probing.machines probing.series probing.by_torch probing.by_optax probing.by_steps probing.kinds
+    probing.linearity probing.timing probing.identify probing.match probing.changes probing.skips probing.report
+    probing.probed probing.faults probe optax
+    torch.numbers torch.loops torch._onepass torch._watch torch.flat torch.arguments torch.lists torch.momentum
+    torch.keys torch.counted torch.curves torch.schedule torch.markers torch.names torch.state torch.checkpoint torch
+    draw.data draw.style draw.schedules draw.directions draw.figures draw.predictions draw.conversions
     draw.picks draw.mapdata draw.maps draw.film draw.sheets draw.notebook draw.exhibits draw.gallery draw.theory draw
-    cli.options cli.see cli.foresee cli.chart cli.exchange cli.lists cli.app cli __main__
+    cli.options cli.see cli.foresee cli.chart cli.checkpoints cli.exchange cli.inspect cli.lists cli.app cli __main__
 """
 ORDER = FLOORS.split()
 

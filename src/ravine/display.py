@@ -1,6 +1,7 @@
-"""How results are told: in JSON without NaN, and through the one door upward, where a notebook asks for a picture.
+"""How results are told: in JSON without NaN, and through the one door upward, where a notebook or a
+`plot()` asks for a picture.
 
-Results live on low floors and drawing on a high one; this file imports the drawing only when a notebook asks.
+Results live on low floors and drawing on a high one; this file imports the drawing only when somebody asks.
 """
 
 import importlib
@@ -12,6 +13,11 @@ def html(result: Any) -> str:
     """Return a result as HTML, a table and a figure."""
     room = importlib.import_module("ravine.draw.notebook")
     return str(room.html(result))
+
+
+def picture(room: str, *shown: Any) -> Any:
+    """Return what is shown as a Matplotlib figure, drawn by the room of that name."""
+    return importlib.import_module(f"ravine.draw.{room}").draw(*shown)
 
 
 def finite(number: float | None) -> float | None:

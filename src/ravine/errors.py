@@ -34,7 +34,11 @@ class PredictError(RavineError):
 
 
 class ConvertError(RavineError):
-    """A method has no equal in the rule it was to be converted to."""
+    """A method has no equal in the rule, or a state is not what it is taken for."""
+
+
+class ProbeError(RavineError):
+    """An optimizer cannot be probed: it is none, or it raises."""
 
 
 class MapError(RavineError):

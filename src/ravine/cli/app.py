@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ravine.cli import chart, exchange, foresee, lists, see
+from ravine.cli import chart, exchange, foresee, inspect, lists, see
 from ravine.errors import RavineError
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -37,6 +37,7 @@ app.command()(see.gallery)
 app.command()(foresee.predict)
 app.command()(chart.map)
 app.command()(exchange.convert)
+app.command()(inspect.probe)
 app.command()(lists.rules)
 app.command()(lists.surfaces)
 

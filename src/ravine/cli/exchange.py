@@ -1,4 +1,4 @@
-"""convert: the same method in another library's settings."""
+"""convert: the same method, or the same run, in another library's settings."""
 
 import sys
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ravine.cli.checkpoints import convert_file, is_checkpoint
 from ravine.cli.options import JsonOption, StartOption, StepsOption, columns, file_free, points, print_json
 from ravine.errors import ConvertError
 
@@ -23,11 +24,19 @@ def convert(
     rule: Annotated[
         str | None,
         typer.Argument(
-            metavar="[RULE]", help="What is converted, such as classical:lr=0.1,mu=0.9.", autocompletion=_names
+            metavar="[RULE]",
+            help="What is converted, such as classical:lr=0.1,mu=0.9; or a checkpoint: .pt .safetensors .npz.",
+            autocompletion=_names,
         ),
     ] = None,
     to: Annotated[
-        str, typer.Option("--to", "-t", metavar="NAME", help="A rule, or heavyball:tau=0.5.", autocompletion=_names)
+        str,
+        typer.Option(
+            "--to", "-t", metavar="NAME", help="A rule; of a checkpoint also a framework.", autocompletion=_names
+        ),
+    ] = "",
+    source: Annotated[
+        str, typer.Option("--from", metavar="NAME", help="Of a checkpoint: torch, keras:lr=0.01,mu=0.9, …")
     ] = "",
     demo: Annotated[bool, typer.Option("--demo", help="Draw both paths (convert.png), and how far apart.")] = False,
     surface: Annotated[
@@ -36,12 +45,20 @@ def convert(
     start: StartOption = None,
     steps: StepsOption = 100,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="FILE", help=f"By suffix {', '.join(SUFFIXES)}.")
+        Path | None,
+        typer.Option("--out", "-o", metavar="FILE", help=f"By suffix {', '.join(SUFFIXES)}; or a checkpoint."),
     ] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print all conversions as in the docs.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Convert a rule's settings, buffer and schedule to another convention."""
+    """Convert a rule's settings, buffer and schedule to another convention, or a checkpoint."""
+    if rule is not None and is_checkpoint(rule):
+        if demo or surface or start or markdown:
+            raise ConvertError("a checkpoint is converted with --from, --to, --out and --json; leave the others away")
+        convert_file(rule, to, source, out, json)
+        return
+    if source:
+        raise ConvertError("--from says what a checkpoint is, and there is none; a rule names itself, so leave it away")
     if markdown:
         if rule is not None or to or demo or surface or start or out is not None:
             raise ConvertError("--markdown prints the table of all rules; write it alone or with --json")

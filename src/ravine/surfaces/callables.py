@@ -91,7 +91,7 @@ def from_file(text: str, dim: int | None = None) -> Surface:
         found = False
     if not found:
         raise SurfaceError(f"there is no file {shown(path)}; write path/to/file.py:function")
-    module = _imported(file)
+    module = imported(file)
     functions = [k for k, v in vars(module).items() if callable(v) and not k.startswith("_")]
     if wanted not in functions:
         raise SurfaceError(f"{path} has no function {shown(wanted)}; {nearest(wanted, functions)}")
@@ -100,7 +100,7 @@ def from_file(text: str, dim: int | None = None) -> Surface:
     return replace(made, text=text)
 
 
-def _imported(file: Path) -> ModuleType:
+def imported(file: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(f"_surface_{file.stem}", file)
     if spec is None or spec.loader is None:
         raise SurfaceError(f"{file} is no Python file")

@@ -1,0 +1,35 @@
+"""Momentum for PyTorch: the rules of the table as an optimizer, schedules, conversion of checkpoints, a probe."""
+
+from ravine.errors import require
+
+require("torch", extra="torch", why="train with ravine's rules")
+
+from ravine.conversion.crossing import convert_snapshot  # noqa: E402
+from ravine.conversion.layout import rename  # noqa: E402
+from ravine.conversion.optax_state import read_optax, write_optax  # noqa: E402
+from ravine.conversion.snapshot import Snapshot, snapshot  # noqa: E402
+from ravine.probe import probe  # noqa: E402
+from ravine.probing.probed import Probed  # noqa: E402
+from ravine.torch.checkpoint import convert_checkpoint, read_checkpoint, write_checkpoint  # noqa: E402
+from ravine.torch.momentum import Momentum  # noqa: E402
+from ravine.torch.schedule import Schedule  # noqa: E402
+from ravine.torch.state import convert_state, read_torch, write_torch  # noqa: E402
+
+__all__ = [
+    "Momentum",
+    "Probed",
+    "Schedule",
+    "Snapshot",
+    "convert_checkpoint",
+    "convert_snapshot",
+    "convert_state",
+    "probe",
+    "read_checkpoint",
+    "read_optax",
+    "read_torch",
+    "rename",
+    "snapshot",
+    "write_checkpoint",
+    "write_optax",
+    "write_torch",
+]
