@@ -34,7 +34,9 @@ def update_each(
     pulled, shrunk, leaves, kicked, moved = (
         not _is(c, d) for c, d in ((pull, 0), (shrink, 1), (leave, 0), (kick, 0), (move, 0))
     )
-    ratio = numbers.ratio if kicked and moved else 0
+    # Where lr may be a 0 that nobody can see, there is no quotient.
+    apart = isinstance(kick, Tensor) or isinstance(move, Tensor)
+    ratio = numbers.ratio if kicked and moved and not apart else 0
     made: list[Tensor | None] = []
     for x, g, v in zip(xs, gs, vs, strict=True):
         if sign < 0:
@@ -53,9 +55,11 @@ def update_each(
             if leaves:
                 _add(x, v, leave)
             _add(v.mul_(keep), g, take)
-        if not kicked:
+        if apart or not kicked:
             _add(x, v, move)
-        else:
+        if apart:
+            _add(x, g, kick)
+        elif kicked:
             _add(x, _sum(g, v, ratio) if moved else g, kick)
         made.append(v)
     return made

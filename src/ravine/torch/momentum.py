@@ -215,7 +215,7 @@ class Momentum(torch.optim.Optimizer):
     def _remember_step(self, group: Group, now: Plan) -> None:
         """Write down what the next step has to know, and make it true of parameters that had no gradient."""
         look, scale = group.get("look", 0), factor(group, now.lr, group.get("last_lr"))
-        if any(map(torch.is_tensor, (look, now.look, scale))) or (look, scale) != (now.look, 1):
+        if Tensor in map(type, (look, now.look, scale)) or (look, scale) != (now.look, 1):
             for p in group["params"]:
                 v = self.state[p].get(buffer_name(group)) if p.grad is None and p in self.state else None
                 if v is not None:
@@ -240,7 +240,7 @@ class Momentum(torch.optim.Optimizer):
         found = self._plans.get(index)
         if found is None or found[0] != key:
             made = plan(group, self.rules, following)
-            if any(map(torch.is_tensor, group.values())):  # which may be written into
+            if Tensor in map(type, group.values()):  # which may be written into
                 return made
             found = self._plans[index] = key, made
         return found[1]

@@ -15,6 +15,7 @@ from numbers import Real
 from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 
 from ravine.charts import EVERY
 from ravine.errors import RuleError, shown
@@ -47,7 +48,7 @@ class Pass(NamedTuple):
     def ratio(self) -> Number:
         """Return move/kick: v' joins g' by it; torch's nesterov has keep itself there, without a rounding."""
         found = self.move / self.kick
-        plain = not torch.is_tensor(found) and not torch.is_tensor(self.keep)
+        plain = not isinstance(found, Tensor) and not isinstance(self.keep, Tensor)
         return self.keep if plain and abs(found - self.keep) <= ROUNDING * abs(self.keep) else found
 
 
@@ -98,7 +99,7 @@ def own_rule(group: Group, rules: Mapping[str, Rule]) -> Rule:
     if group["rule"] is not None:
         return rules[group["rule"]] if group["rule"] in rules else EVERY[group["rule"]]
     momentum = group["momentum"]
-    if not torch.is_tensor(momentum) and momentum == 0:
+    if not isinstance(momentum, Tensor) and momentum == 0:
         return RULES["sgd"]
     return RULES["nesterov" if group["nesterov"] else "heavyball"]
 
@@ -110,7 +111,9 @@ def settings_of(rule: Rule, group: Mapping[str, Any], whole: bool = False) -> di
 
 def _value(setting: Any, whole: bool) -> Any:
     """Return a setting as a number: a float, since an integer 0 in a row says that it is never anything else."""
-    if torch.is_tensor(setting):
+    if type(setting) is float:
+        return setting
+    if isinstance(setting, Tensor):
         return setting.squeeze() if whole else setting.item()
     return float(setting) if isinstance(setting, Real) and not isinstance(setting, bool) else setting
 
@@ -186,18 +189,18 @@ def _folded(numbers: Pass) -> Pass:
     if type(keep) is int and keep == 0 and _none(leave):
         return Pass(sign, pull, shrink, 0, 0, 0, 0, take * move + kick, buffer=False)
     # v = (v' - take·g)/keep, but for a keep so small that nothing would be left of v.
-    if _none(leave) or torch.is_tensor(keep) or torch.is_tensor(leave) or abs(leave) > 2 * abs(keep):
+    if _none(leave) or isinstance(keep, Tensor) or isinstance(leave, Tensor) or abs(leave) > 2 * abs(keep):
         return numbers
     return numbers._replace(leave=0, move=move + leave / keep, kick=kick - leave * take / keep)
 
 
 def _none(number: Number) -> bool:
     """Say whether a number is known to be 0; what a tensor holds is not asked for, a GPU would have to be waited for."""
-    return not torch.is_tensor(number) and number == 0
+    return not isinstance(number, Tensor) and number == 0
 
 
 def _is_one(number: Number) -> bool:
-    return not torch.is_tensor(number) and number == 1
+    return not isinstance(number, Tensor) and number == 1
 
 
 def looks(rule: Rule, group: Group) -> bool:
@@ -218,18 +221,20 @@ _RANGES = {
 
 def check(rule: Rule, group: Group, values: Mapping[str, Any]) -> None:
     """Refuse settings that are not finite or out of range, in one sentence; what a tensor holds is not asked for."""
-    known = {key: value for key, value in values.items() if not torch.is_tensor(value)}
+    known = {key: value for key, value in values.items() if not isinstance(value, Tensor)}
     for key in _RANGES.keys() & known.keys():
         (words, top, allowed), value = _RANGES[key], known[key]
-        if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) < top:
+        number = type(value) is float or (isinstance(value, Real) and not isinstance(value, bool))
+        if not number or not 0 <= float(value) < top:
             raise RuleError(f"{words}: {value}; it must be a number {allowed}")
     own = rule.own(known)
-    Method(rule, own).check(own)
+    if not own.keys() <= _RANGES.keys():
+        Method(rule, own).check(own)
     for letter, default in (("mu", 0), ("tau", 0), ("lr", LR)):
         here = group[key_of(letter)]
         # torch itself ignores dampening where its momentum is 0.
         ignored = letter == "tau" and group["rule"] is None
-        if letter not in rule.parameters and not ignored and not torch.is_tensor(here) and here not in (default, 0):
+        if letter not in rule.parameters and not ignored and not isinstance(here, Tensor) and here not in (default, 0):
             raise RuleError(
                 f"{rule.name} has no {key_of(letter)}, got {shown(here)}; its settings are {', '.join(rule.parameters)}"
             )

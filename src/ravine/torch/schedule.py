@@ -277,7 +277,7 @@ class Schedule:
 
     def _attach(self) -> None:
         """Enter the hooks; they stay out of torch.compile, which would compile anew for each value."""
-        disable: Any = torch.compiler.disable
+        disable = _uncompiled
         handles = [
             self.optimizer.register_step_pre_hook(disable(self._before)),
             self.optimizer.register_step_post_hook(disable(self._after)),
@@ -331,6 +331,17 @@ class Schedule:
                     f"changed it; let one alone set {key} (give OneCycleLR and CyclicLR cycle_momentum=False), or take this "
                     "Schedule off with remove()"
                 )
+
+
+def _uncompiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that torch.compile leaves alone; outside of it nothing is paid for that."""
+    disable: Any = torch.compiler.disable
+    disabled = disable(function)
+
+    def called(*arguments: Any) -> Any:
+        return disabled(*arguments) if torch.compiler.is_compiling() else function(*arguments)
+
+    return called
 
 
 def _groups(optimizer: Any) -> list[Group]:
