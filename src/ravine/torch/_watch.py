@@ -27,6 +27,7 @@ _GRAD, _DATA, _BUMP = (  # in libc10, in libtorch_cpu
     "aoti_torch_get_data_ptr",
     "_ZN5torch8autograd4impl12bump_versionERKN2at6TensorE",
 )
+LOOKED = 16  # parameters that a step asks Python for
 
 
 class Watch:
@@ -34,14 +35,18 @@ class Watch:
 
     def __init__(self, parameters: Sequence[Tensor]) -> None:
         self.parameters = parameters
-        self.addresses = np.array([p._cdata for p in parameters], np.int64)
         self.ask: Callable[..., bool] | None = None
-        # These nodes hold the tensors behind the addresses, whatever becomes of the parameters.
-        self.safe = all(p.requires_grad and p.is_leaf and not p.is_inference() for p in parameters)
-        self.nodes = [torch.autograd.graph.get_gradient_edge(p) for p in parameters] if self.safe else []
+        self._behinds: list[int] = []
+        self._turn = 0
 
     def look(self) -> None:
         """Remember where everything is now."""
+        behind = [p._cdata for p in self.parameters]
+        if behind != self._behinds:
+            self._behinds, self.addresses = behind, np.array(behind, np.int64)
+            # These nodes hold the tensors behind the addresses, whatever becomes of the parameters.
+            self.safe = all(p.requires_grad and p.is_leaf and not p.is_inference() for p in self.parameters)
+            self.nodes = [torch.autograd.graph.get_gradient_edge(p) for p in self.parameters] if self.safe else []
         self.grads = [p.grad for p in self.parameters]
         self.places = [p.data_ptr() for p in self.parameters]
         self.slopes = [_place(g) for g in self.grads]
@@ -57,15 +62,23 @@ class Watch:
     def same(self) -> bool:
         """Say whether nothing has been replaced since."""
         if self.ask is not None:
-            ends = self.parameters[0], self.parameters[-1]  # another tensor behind them all: torch.utils.swap_tensors
-            held = ends[0]._cdata == self.addresses[0] and ends[1]._cdata == self.addresses[-1]
-            return held and self._same(self.ask)
+            return self._behind() and self._same(self.ask)
         grads = [p.grad for p in self.parameters]
         return (
             all(map(_is, grads, self.grads))
             and [p.data_ptr() for p in self.parameters] == self.places
             and [_place(g) for g in grads] == self.slopes
         )
+
+    def _behind(self) -> bool:
+        """Say whether the tensors behind the parameters are the same: the ends', and of a few others every time.
+
+        torch.utils.swap_tensors puts another one there, as a module's `to` does for all of them if it is told to.
+        """
+        first = self._turn = self._turn % len(self.parameters)
+        self._turn += LOOKED
+        here = (0, *range(first, min(self._turn, len(self.parameters))), -1)
+        return all(self.parameters[i]._cdata == self._behinds[i] for i in here)
 
     def changed(self) -> None:
         """Tell autograd that all with a gradient were written into, so that a graph which saved them refuses to go on."""

@@ -35,7 +35,7 @@ def update_each(
         not _is(c, d) for c, d in ((pull, 0), (shrink, 1), (leave, 0), (kick, 0), (move, 0))
     )
     # Where lr may be a 0 that nobody can see, there is no quotient.
-    apart = isinstance(kick, Tensor) or isinstance(move, Tensor)
+    apart = kicked and moved and _unseen(numbers)
     ratio = numbers.ratio if kicked and moved and not apart else 0
     made: list[Tensor | None] = []
     for x, g, v in zip(xs, gs, vs, strict=True):
@@ -57,10 +57,8 @@ def update_each(
             _add(v.mul_(keep), g, take)
         if apart or not kicked:
             _add(x, v, move)
-        if apart:
-            _add(x, g, kick)
-        elif kicked:
-            _add(x, _sum(g, v, ratio) if moved else g, kick)
+        if kicked:
+            _add(x, g if apart or not moved else _sum(g, v, ratio), kick)
         made.append(v)
     return made
 
@@ -95,12 +93,13 @@ def update_many(xs: list[Tensor], gs: list[Tensor], vs: list[Tensor], numbers: P
         return _add_many(xs, vs, move)
     if _is(move, 0):
         return _add_many(xs, gs, kick)
+    # On a CPU a copy of all gradients at once would be new memory in every step, which costs more than another pass.
+    full = xs[0].device.type == "cpu" and xs[0].dtype in (torch.float32, torch.float64)
+    if _unseen(numbers) or (full and not mine):
+        _add_many(xs, vs, move)
+        return _add_many(xs, gs, kick)
     if mine:
         _add_many(gs, vs, numbers.ratio)
-        return _add_many(xs, gs, kick)
-    if xs[0].device.type == "cpu" and xs[0].dtype in (torch.float32, torch.float64):
-        # A copy of all gradients at once would be new memory in every step, which costs more than another pass.
-        _add_many(xs, vs, move)
         return _add_many(xs, gs, kick)
     return _add_many(xs, _sums(gs, vs, numbers.ratio), kick)
 
@@ -165,6 +164,10 @@ def alike(xs: list[Any], gs: list[Any], vs: list[Any]) -> Iterator[tuple[list[An
 def _is(number: Number, value: int) -> bool:
     """Say whether a number is known to have this value; a tensor is not asked, a GPU would have to be waited for."""
     return not isinstance(number, Tensor) and number == value
+
+
+def _unseen(numbers: Pass) -> bool:
+    return isinstance(numbers.kick, Tensor) or isinstance(numbers.move, Tensor)
 
 
 def _watched(number: Number) -> bool:

@@ -169,7 +169,8 @@ class Momentum(torch.optim.Optimizer):
         Args:
             closure: evaluates the model again, calls backward and returns the loss.
         """
-        if _profiler._is_profiler_enabled or any(map(len, self._hooks())):
+        # Around a subclass's own step torch has put the hooks itself.
+        if type(self).step is Momentum.step and (_profiler._is_profiler_enabled or any(map(len, self._hooks()))):
             # Hooks are shown what came in, and one before a step may give it a closure.
             return self._step_with_hooks() if closure is None else self._step_with_hooks(closure)
         return self._step(closure)
@@ -194,17 +195,17 @@ class Momentum(torch.optim.Optimizer):
         try:
             if self._flat and len(self.state) != self._states:
                 self._look_again()
-            for index, group in enumerate(self.param_groups):
-                self._update(index, group)
+            plans = [self._plan(index, group) for index, group in enumerate(self.param_groups)]  # refused or all made
+            for index, (group, now) in enumerate(zip(self.param_groups, plans, strict=True)):
+                self._update(index, group, now)
         finally:
             torch.set_grad_enabled(before)
         return loss
 
     _step_with_hooks = torch.optim.Optimizer.profile_hook_step(_step)
 
-    def _update(self, index: int, group: Group) -> None:
+    def _update(self, index: int, group: Group, now: Plan) -> None:
         """Update one group on the path that it asks for."""
-        now = self._plan(index, group)
         if group["flat"] and not torch.compiler.is_compiling():
             done = self._update_flat(index, group, now)
         else:

@@ -226,7 +226,9 @@ def check(rule: Rule, group: Group, values: Mapping[str, Any]) -> None:
         (words, top, allowed), value = _RANGES[key], known[key]
         number = type(value) is float or (isinstance(value, Real) and not isinstance(value, bool))
         if not number or not 0 <= float(value) < top:
-            raise RuleError(f"{words}: {value}; it must be a number {allowed}")
+            raise RuleError(
+                f"{words}: {text_of(value) if isinstance(value, float) else value}; it must be a number {allowed}"
+            )
     own = rule.own(known)
     if not own.keys() <= _RANGES.keys():
         Method(rule, own).check(own)
