@@ -1,8 +1,10 @@
 """Time one optimizer step on lists of parameters: Momentum on each of its paths, torch.optim.SGD on its own, and C.
 
 Every contestant gets the same random parameters and gradients, is compared with torch.optim.SGD after three steps and
-only then timed, all in turns in one run; a ratio is the median over turns of two neighbours' times. The C loop has the
-traffic of the flat step (20 bytes a number) and no bookkeeping. Run: python benchmarks/torch_step.py [LIST …]
+only then timed, all in turns in one run; a ratio is the median over turns of two times. A turn is so many steps in a row
+that it takes about a fiftieth of a second, so that a list that fits into the cache is found there, as after a backward
+pass. The C loop has the traffic of the flat step (20 bytes a number) and no bookkeeping.
+Run: python benchmarks/torch_step.py [LIST …]
 """
 
 import argparse
@@ -23,6 +25,7 @@ from ravine.torch import Momentum
 
 Shapes = list[tuple[int, ...]]
 LR, MU = 1e-6, 0.9
+TURN = 0.02  # seconds
 BYTES = 20  # a number's traffic: read x, g, v, write x, v
 
 
@@ -118,16 +121,21 @@ def c_loop(n: int) -> Callable[[], object] | None:
 
 
 def turns(work: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    """Time everybody in turns, the order turned round every time."""
+    """Time everybody in turns, the order turned round every time; seconds a step."""
     found: dict[str, list[float]] = {name: [] for name in work}
-    for name in work:
-        work[name]()
+    many = {name: max(1, min(50, int(TURN / timed(run, 2)))) for name, run in work.items()}
     for k in range(rounds):
         for name in list(work)[:: 1 if k % 2 else -1]:
-            begun = time.perf_counter()
-            work[name]()
-            found[name].append(time.perf_counter() - begun)
+            found[name].append(timed(work[name], many[name]))
     return found
+
+
+def timed(run: Callable[[], object], times: int) -> float:
+    """Return the seconds that a call takes."""
+    begun = time.perf_counter()
+    for _ in range(times):
+        run()
+    return (time.perf_counter() - begun) / times
 
 
 def ratio(one: Sequence[float], other: Sequence[float]) -> float:
@@ -206,10 +214,10 @@ def iteration(rounds: int) -> None:
     for path, model in models.items():
         for p, q in zip(model.parameters(), models["torch default"].parameters(), strict=True):
             torch.testing.assert_close(p, q, rtol=1e-5, atol=1e-6, msg=path)
-    found = turns({path: lambda run=run: [run() for _ in range(20)] for path, run in work.items()}, rounds)
+    found = turns(work, rounds)
     print("\none iteration of the digits network (64-64-10, batch 128)")
     for path, times in found.items():
-        print(f"  {path:16} {statistics.median(times) / 20 * 1e6:7.1f} us  {ratio(times, found['flat']):5.2f} x flat")
+        print(f"  {path:16} {statistics.median(times) * 1e6:7.1f} us  {ratio(times, found['flat']):5.2f} x flat")
 
 
 def main() -> None:

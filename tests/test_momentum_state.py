@@ -246,3 +246,42 @@ def test_a_state_holds_what_torch_can_read_and_nothing_else() -> None:
             assert {k for held in state["state"].values() for k in held} == ({keys} if keys else set())
             assert state["param_groups"][0]["rule"] == options.get("rule")
             assert state["param_groups"][0]["state_dtype"] in (torch.float32, "float32")
+
+
+@pytest.mark.parametrize("path", ["foreach", "flat"])
+def test_a_buffer_of_another_shape_is_refused(path: str) -> None:
+    """A saved buffer that would be spread over its parameter is refused."""
+    optimizer = made([torch.nn.Parameter(torch.ones(3))], path, lr=0.1, momentum=0.9)
+    state = optimizer.state_dict()
+    state["state"] = {0: {"momentum_buffer": torch.ones(1)}}
+    with pytest.raises(RuleError, match=r"has shape \(1,\), the parameter \(3,\)"):
+        optimizer.load_state_dict(state)
+
+
+@pytest.mark.parametrize("path", ["foreach", "flat"])
+def test_a_rule_changed_by_hand_begins_anew(path: str) -> None:
+    """A group whose rule is changed between steps does not take the old rule's buffer for its own."""
+    ends = []
+    for way in (path, "per tensor"):
+        p = torch.nn.Parameter(torch.ones(3))
+        optimizer = made([p], way, lr=0.1, momentum=0.9)
+        for rule in (None, None, "classical", "classical"):
+            optimizer.param_groups[0]["rule"] = rule
+            p.grad = torch.full((3,), 0.5)
+            optimizer.step()
+        ends.append(p.detach().clone())
+    assert torch.equal(*ends)
+
+
+def test_what_is_no_row_or_no_rule_is_refused() -> None:
+    """A function that returns no row, and a rule's name that does not exist, are refused in one sentence."""
+    with pytest.raises(RuleError, match="five returned '5'; a rule returns a ravine.Row"):
+        Momentum([torch.nn.Parameter(torch.ones(3))], lr=0.1, rule=five)
+    optimizer = Momentum([torch.nn.Parameter(torch.ones(3))], lr=0.1)
+    optimizer.param_groups[0]["rule"] = "zzz"
+    with pytest.raises(RuleError, match="no rule is called 'zzz'"):
+        optimizer.step()
+
+
+def five(lr: float) -> Any:
+    return 5

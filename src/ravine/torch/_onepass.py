@@ -4,11 +4,12 @@ Which operations there are is known when a pass is compiled, so that a rule pays
 rounding is torch's: v is multiplied, rounded, and the gradient added by a fused multiply-add.
 """
 
+import contextlib
 import functools
 import importlib
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -55,12 +56,11 @@ def prepared(x: Any, g: Any, v: Any, numbers: Pass, threads: int) -> Call:
     return _compiled(kind), (x, g, v, *map(float, (sign, pull, shrink, leave, keep, take, ratio, kick))), parallel
 
 
-def together(calls: list[Call], threads: int) -> None:
-    """Make updates, one after another."""
+def together(calls: list[Call], most: int) -> None:
+    """Make updates, one after another, on at most so many threads."""
     for run, arguments, parallel in calls:
         if parallel:
-            with _lock:
-                _use(threads)
+            with pool(most):
                 run(*arguments)
         else:
             run(*arguments)
@@ -71,10 +71,14 @@ def threads() -> int:
     return 1 if _forked[0] else torch.get_num_threads()
 
 
-def _use(threads: int) -> None:
-    threads = min(threads, numba.config.NUMBA_NUM_THREADS)
-    if numba.get_num_threads() != threads:
-        numba.set_num_threads(threads)
+@contextlib.contextmanager
+def pool(most: int) -> Iterator[None]:
+    """Have Numba's threads for this block, at most so many."""
+    with _lock:
+        most = min(most, numba.config.NUMBA_NUM_THREADS)
+        if numba.get_num_threads() != most:
+            numba.set_num_threads(most)
+        yield
 
 
 def _fma(context: Any, a: Any, b: Any, c: Any) -> Any:

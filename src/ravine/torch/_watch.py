@@ -5,6 +5,7 @@ update itself. Libtorch's own functions are asked instead, if they are where the
 answers that Python gives; else Python is.
 """
 
+import contextlib
 import ctypes
 import functools
 import importlib
@@ -17,6 +18,8 @@ import torch
 from llvmlite import binding, ir
 from torch import Tensor
 
+from ravine.torch._onepass import pool, threads
+
 numba: Any = importlib.import_module("numba")
 cgutils: Any = importlib.import_module("numba.core.cgutils")
 intrinsic: Any = importlib.import_module("numba.extending").intrinsic
@@ -27,7 +30,13 @@ _GRAD, _DATA, _BUMP = (  # in libc10, in libtorch_cpu
     "aoti_torch_get_data_ptr",
     "_ZN5torch8autograd4impl12bump_versionERKN2at6TensorE",
 )
-LOOKED = 16  # parameters that a step asks Python for
+FEW = 16  # parameters that Python looks through faster
+MANY = 500  # more are worth waking other threads for
+LOOKED = 16  # of more, those that a step asks Python for
+
+_NOTHING: Any = contextlib.nullcontext()
+
+Asked = tuple[Callable[..., bool], Callable[..., bool]]  # by one thread, by several
 
 
 class Watch:
@@ -35,15 +44,17 @@ class Watch:
 
     def __init__(self, parameters: Sequence[Tensor]) -> None:
         self.parameters = parameters
-        self.ask: Callable[..., bool] | None = None
+        self.ask: Asked | None = None
         self._behinds: list[int] = []
         self._turn = 0
+        self.told = False
 
     def look(self) -> None:
         """Remember where everything is now."""
         behind = [p._cdata for p in self.parameters]
         if behind != self._behinds:
             self._behinds, self.addresses = behind, np.array(behind, np.int64)
+            self.first = self.addresses.ctypes.data
             # These nodes hold the tensors behind the addresses, whatever becomes of the parameters.
             self.safe = all(p.requires_grad and p.is_leaf and not p.is_inference() for p in self.parameters)
             self.nodes = [torch.autograd.graph.get_gradient_edge(p) for p in self.parameters] if self.safe else []
@@ -55,20 +66,24 @@ class Watch:
             np.array(column, np.int64)
             for column in ([nothing if g is None else g._cdata for g in self.grads], self.places, self.slopes)
         ]
+        self.rows = list(zip(self.parameters, self.grads, self.places, self.slopes, strict=True))
         # Where libtorch's answer is not Python's, it is not asked again.
-        asked = _compiled() if self.safe else None
-        self.ask = asked if asked and self._same(asked) else None
+        asked = _compiled() if self.safe and len(behind) > FEW else None
+        self.ask = asked if asked and self._same(asked, False) else None
 
-    def same(self) -> bool:
-        """Say whether nothing has been replaced since."""
+    def same(self, written: bool = False) -> bool:
+        """Say whether nothing has been replaced since; `written` says that all with a gradient will be written into.
+
+        Both in one go, because what takes the time is to fetch thousands of tensors from memory.
+        """
         if self.ask is not None:
-            return self._behind() and self._same(self.ask)
-        grads = [p.grad for p in self.parameters]
-        return (
-            all(map(_is, grads, self.grads))
-            and [p.data_ptr() for p in self.parameters] == self.places
-            and [_place(g) for g in grads] == self.slopes
-        )
+            self.told = written
+            return self._behind() and self._same(self.ask, written)
+        for p, g, place, slope in self.rows:
+            now = p.grad
+            if now is not g or p.data_ptr() != place or (now is not None and _place(now) != slope):
+                return False
+        return True
 
     def _behind(self) -> bool:
         """Say whether the tensors behind the parameters are the same: the ends', and of a few others every time.
@@ -82,23 +97,20 @@ class Watch:
 
     def changed(self) -> None:
         """Tell autograd that all with a gradient were written into, so that a graph which saved them refuses to go on."""
-        if self.ask is not None:
-            _compiled_bump()(self.addresses.ctypes.data, self.seen[2])
-        else:
-            having = [p for p, slope in zip(self.parameters, self.slopes, strict=True) if slope]
-            torch.autograd.graph.increment_version(having)
+        if not self.told:
+            torch.autograd.graph.increment_version([p for p, _, _, slope in self.rows if slope])
+        self.told = False
 
-    def _same(self, asked: Callable[..., bool]) -> bool:
-        return bool(asked(self.addresses, self.addresses.ctypes.data, *self.seen))
+    def _same(self, asked: Asked, written: bool) -> bool:
+        most = threads()
+        several = len(self._behinds) > MANY and most > 1
+        with pool(most) if several else _NOTHING:
+            return bool(asked[several](self.addresses, self.first, *self.seen, written))
 
 
 def _place(g: Tensor | None) -> int:
     """Return where a gradient lies; one that is sparse lies in no one place."""
     return 0 if g is None or g.layout != torch.strided else g.data_ptr()
-
-
-def _is(one: object, other: object) -> bool:
-    return one is other
 
 
 @functools.cache
@@ -128,39 +140,34 @@ def _functions() -> list[int] | None:
 
 
 @functools.cache
-def _compiled() -> Callable[..., bool] | None:
-    """Compile the question; it is kept on disk for later processes."""
+def _compiled() -> Asked | None:
+    """Compile the question, for one thread and for several; it is kept on disk for later processes."""
     found = _functions()
     if found is None:
         return None
     for name, address in zip((_GRAD, _DATA, _BUMP), found, strict=True):
         binding.add_symbol(name, address)
-    column = numba.int64[::1]
-    made: Any = numba.njit([numba.boolean(column, numba.int64, column, column, column)], cache=True)(_unmoved)
-    return made  # type: ignore[no-any-return]
+    return _unmoved(False), _unmoved(True)
 
 
-@functools.cache
-def _compiled_bump() -> Callable[..., None]:
-    """Compile what counts the versions on; to be had where `_compiled` was."""
-    made: Any = numba.njit([numba.void(numba.int64, numba.int64[::1])], cache=True)(_bumped)
-    return made  # type: ignore[no-any-return]
+def _unmoved(several: bool) -> Callable[..., bool]:
+    def unmoved(addresses: Any, first: Any, grads: Any, places: Any, slopes: Any, written: Any) -> Any:
+        moved = 0
+        if several:
+            pass  # so that the function holds this flag, by which it is kept
+        for i in numba.prange(addresses.size):
+            slot: Any = grad_slot(addresses[i])
+            here = first + 8 * i
+            if read(slot) != grads[i] or data(here) != places[i] or (slopes[i] != 0 and data(slot) != slopes[i]):
+                moved += 1
+            elif written and slopes[i] != 0:
+                bump(here)
+        return moved == 0
 
-
-def _bumped(first: Any, slopes: Any) -> None:
-    for i in range(slopes.size):
-        if slopes[i] != 0:
-            bump(first + 8 * i)
-
-
-def _unmoved(addresses: Any, first: Any, grads: Any, places: Any, slopes: Any) -> bool:
-    for i in range(addresses.size):
-        slot: Any = grad_slot(addresses[i])
-        if read(slot) != grads[i] or data(first + 8 * i) != places[i]:
-            return False
-        if slopes[i] != 0 and data(slot) != slopes[i]:
-            return False
-    return True
+    column, word = numba.int64[::1], numba.int64
+    signature = numba.boolean(column, word, column, column, column, numba.boolean)
+    made: Callable[..., bool] = numba.njit([signature], cache=True, parallel=several, nogil=True)(unmoved)
+    return made
 
 
 def _grad_slot(context: Any, tensor: Any) -> Any:

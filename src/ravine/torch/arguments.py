@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from ravine.errors import RuleError, nearest, shown
-from ravine.rules import Rule
+from ravine.rules import Row, Rule
 from ravine.torch.numbers import CORRECTED, KEPT, KEYS, LIKE_TORCH, Group, dtype_of, key_of, rule_named
 
 
@@ -29,6 +29,23 @@ def check_marker(rule: str | None, saved: Group, buffers: bool) -> None:
             f"this state does not say by which rule it was saved, and the buffer of {rule} is not that of torch.optim.SGD; "
             f"{fine}"
         )
+
+
+def check_shapes(group: Group, saved: Group, state: Mapping[Any, Any]) -> None:
+    """Refuse a saved buffer that is not shaped like its parameter; of a distributed one it may hold a part."""
+    for p, number in zip(group["params"], saved["params"], strict=False):
+        held = state.get(number, {}).get(buffer_name(group))
+        if type(p) in (torch.Tensor, torch.nn.Parameter) and isinstance(held, torch.Tensor) and held.shape != p.shape:
+            raise RuleError(
+                f"the saved {buffer_name(group)} of parameter {number} has shape {tuple(held.shape)}, the parameter "
+                f"{tuple(p.shape)}; load the state of this model"
+            )
+
+
+def check_row(rule: Rule, row: Any) -> None:
+    """Refuse what a rule of yours returns if it is no row."""
+    if not isinstance(row, Row) or any(isinstance(cell, str) or cell is None for cell in row):
+        raise RuleError(f"{rule.name} returned {shown(row)}; a rule returns a ravine.Row(keep, take, move, kick, look)")
 
 
 def restore_dtype(optimizer: torch.optim.Optimizer, loaded: Mapping[str, Any]) -> None:

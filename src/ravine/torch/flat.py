@@ -124,7 +124,7 @@ class Bucket:
 
     def ready(self) -> bool:
         """Gather what was replaced; says no where a parameter became another kind of tensor."""
-        if self.watch is not None and self.runs and self.watch.same() and self._held():
+        if self.watch is not None and self.runs and self.watch.same(written=True) and self._held():
             return True
         x = self.x
         for p, g in zip(self.parameters, self.slopes, strict=True):
@@ -224,22 +224,25 @@ class Bucket:
 
     def _passes(self, plan: Plan) -> None:
         """Make a pass over each stretch; what a pass is called with is kept for the next step."""
-        if not self._compilable or any(isinstance(number, Tensor) for number in plan.update):
-            for start, stop, begun in self.runs:
-                v = self.v[start:stop] if self.v is not None and plan.update.buffer else None
-                update(self.x[start:stop], self.g[start:stop], v, plan.update if begun else plan.first)
-            return
-        from ravine.torch._onepass import prepared, threads, together
+        kept = self._calls
+        if kept is None or kept[0] is not plan or kept[1] != self.runs or kept[2] != kept[4].threads():
+            if not self._compilable or Tensor in map(type, plan.update):
+                for start, stop, begun in self.runs:
+                    v = self.v[start:stop] if self.v is not None and plan.update.buffer else None
+                    update(self.x[start:stop], self.g[start:stop], v, plan.update if begun else plan.first)
+                return
+            kept = self._calls = self._prepared(plan)
+        kept[4].together(kept[3], kept[2])
 
-        most = threads()
-        if self._calls is None or self._calls[0] is not plan or self._calls[1:3] != (self.runs, most):
-            arrays = self._arrays()
-            calls = []
-            for start, stop, begun in self.runs:
-                x, g, v = arrays if stop - start == self.ends[-1] else (part[start:stop] for part in arrays)
-                calls.append(prepared(_real(x), _real(g), _real(v), plan.update if begun else plan.first, most))
-            self._calls = plan, self.runs, most, calls
-        together(self._calls[3], most)
+    def _prepared(self, plan: Plan) -> tuple[Plan, list[Any], int, list[Any], Any]:
+        """Return a plan, the stretches, how many threads there are, and the calls of the compiled passes."""
+        from ravine.torch import _onepass
+
+        arrays, most, calls = self._arrays(), _onepass.threads(), []
+        for start, stop, begun in self.runs:
+            x, g, v = arrays if stop - start == self.ends[-1] else (part[start:stop] for part in arrays)
+            calls.append(_onepass.prepared(_real(x), _real(g), _real(v), plan.update if begun else plan.first, most))
+        return plan, self.runs, most, calls, _onepass
 
     @cached_property
     def _compilable(self) -> bool:

@@ -111,11 +111,15 @@ def fusable(x: Tensor, v: Tensor | None) -> bool:
     """
     g = x.grad
     v = x if v is None else v
-    if g is None or type(x) not in _PLAIN or not (g.layout == v.layout == torch.strided):
+    if g is None or type(x) not in _PLAIN or g.is_sparse or v.is_sparse:
         return False
-    if x.device.type == "cpu" and x.dtype not in (torch.float32, torch.float64):
+    if x.is_cpu and x.dtype not in (torch.float32, torch.float64):
         return False
-    return x.dtype == g.dtype == v.dtype and x.stride() == g.stride() == v.stride() and dense(x)
+    if not x.dtype is g.dtype is v.dtype:
+        return False
+    if x.is_contiguous() and g.is_contiguous() and v.is_contiguous():
+        return True
+    return x.stride() == g.stride() == v.stride() and dense(x)
 
 
 def update_fused(xs: list[Tensor], vs: list[Any], group: Group, begin: bool) -> None:

@@ -12,7 +12,17 @@ from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimize
 from ravine.charts import EVERY
 from ravine.errors import RuleError
 from ravine.rules import Rule
-from ravine.torch.arguments import buffer_name, check_marker, check_ways, dtype_text, read_rule, restore_dtype, together
+from ravine.torch.arguments import (
+    buffer_name,
+    check_marker,
+    check_row,
+    check_shapes,
+    check_ways,
+    dtype_text,
+    read_rule,
+    restore_dtype,
+    together,
+)
 from ravine.torch.flat import Bucket, Tensors, buckets, forget
 from ravine.torch.lists import update_lists
 from ravine.torch.numbers import (
@@ -118,7 +128,7 @@ class Momentum(torch.optim.Optimizer):
         self._flat: dict[int, list[Bucket]] = {}
         self._left: dict[int, list[Tensor]] = {}
         self._states = 0  # how many parameters the state held at the last look
-        self._members: dict[int, tuple[Any, Tensors, list[Tensor]]] = {}  # what was gathered
+        self._members: dict[int, tuple[Any, str, Tensors, list[Tensor]]] = {}  # what was gathered
         self._plans: dict[int, tuple[Any, Plan]] = {}
         self._shown = 0  # how many at_iterate blocks are open
         given = together(made, given, {"lr": lr, "mu": momentum, "tau": dampening}, settings)
@@ -160,6 +170,7 @@ class Momentum(torch.optim.Optimizer):
         with torch.no_grad():  # once, what tensors hold may be asked for
             values = {"lr": lr, "weight_decay": group["weight_decay"], **settings_of(rule, group)}
             check(rule, group, {k: v.item() if torch.is_tensor(v) else v for k, v in values.items()})
+        check_row(rule, rule.row(**settings_of(rule, group)))
 
     # The step ----------------------------------------------------------------------------------------------------
 
@@ -261,8 +272,13 @@ class Momentum(torch.optim.Optimizer):
 
     def _gathered(self, index: int, group: Group) -> bool:
         """Say whether the group and its state are those that were gathered, and nobody else in it wants to be."""
-        state, members, frozen = self._members[index]
-        return state is self.state and members.same(group["params"]) and not any(p.requires_grad for p in frozen)
+        state, name, members, frozen = self._members[index]
+        return (
+            state is self.state
+            and name == buffer_name(group)
+            and members.same(group["params"])
+            and not any(p.requires_grad for p in frozen)
+        )
 
     def _look_again(self) -> None:
         """Have everything gathered anew: somebody began, or cleared the state or put something else into it."""
@@ -281,7 +297,7 @@ class Momentum(torch.optim.Optimizer):
         self._flat[index] = found
         self._left[index] = [p for p in group["params"] if id(p) not in inside]
         frozen = [p for p in self._left[index] if not p.requires_grad]
-        self._members[index] = self.state, Tensors(group["params"]), frozen
+        self._members[index] = self.state, buffer_name(group), Tensors(group["params"]), frozen
         return found
 
     def zero_grad(self, set_to_none: bool = True) -> None:
@@ -334,6 +350,7 @@ class Momentum(torch.optim.Optimizer):
         def before(_: Any, given: Mapping[str, Any]) -> None:  # as everybody's hooks have left it
             for mine, saved in zip(self.param_groups, given["param_groups"], strict=False):
                 check_marker(mine["rule"], saved, bool(given["state"]))
+                check_shapes(mine, saved, given["state"])
             found.append(given)
 
         def after(_: Any) -> None:

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from ravine.charts import EVERY
 from ravine.errors import RuleError, shown
-from ravine.rules import RULES, Method, Row, Rule, read
+from ravine.rules import RULES, Method, Row, Rule, find, read
 from ravine.schedules import Number, text_of
 
 KEYS = {"mu": "momentum", "tau": "dampening"}  # of a param group, where they are not our own letters
@@ -97,7 +97,7 @@ def dtype_of(group: Group) -> torch.dtype | None:
 def own_rule(group: Group, rules: Mapping[str, Rule]) -> Rule:
     """Return the rule of a group; without one, that which torch.optim.SGD runs with its settings."""
     if group["rule"] is not None:
-        return rules[group["rule"]] if group["rule"] in rules else EVERY[group["rule"]]
+        return rules[group["rule"]] if group["rule"] in rules else find(group["rule"], EVERY)
     momentum = group["momentum"]
     if not isinstance(momentum, Tensor) and momentum == 0:
         return RULES["sgd"]
