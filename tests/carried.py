@@ -4,13 +4,18 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 
+from ravine.cli.app import run as command
 from ravine.conversion.snapshot import Group, Snapshot, snapshot
 from ravine.torch.momentum import Momentum
 from ravine.torch.state import read_torch, write_torch
 
 Array = np.ndarray[Any, Any]
+KERAS = "keras:lr=0.02,mu=0.8,nesterov=1"
+# 60 updates of double precision: each rounds by 1e-16, and the function's slopes do not let that grow by more than 1e3.
+ROUNDING = 1e-11
 SHAPES: Mapping[str, tuple[int, ...]] = {"w": (3, 2), "b": (2,), "scale": (), "kernel": (2, 1, 2)}
 
 
@@ -176,3 +181,59 @@ _RUNNERS: Mapping[str, Callable[[Snapshot, Group, int, int], Snapshot]] = {
 def begun(text: str, seed: int = 1, **more: Any) -> Snapshot:
     """Return a run after 30 of its framework's own updates."""
     return go_on(snapshot(text, start(seed), {}, **more), 0)
+
+
+def alike(one: Snapshot, other: Snapshot, tolerance: float = ROUNDING) -> None:
+    """Hold two runs against each other at the points where they ask for gradients."""
+    for name in one.parameters:
+        np.testing.assert_allclose(asked(one, name), asked(other, name), rtol=tolerance, atol=tolerance)
+
+
+# Trainings of torch ---------------------------------------------------------------------------------------------
+
+
+def stepped(optimizer: torch.optim.Optimizer, count: int = 5, t: int = 0) -> list[Array]:
+    """Make updates on parameters of any type, and return them in double precision."""
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    for k in range(t, t + count):
+        for number, p in enumerate(parameters):
+            g = gradient(str(number), p.detach().to(torch.float64).numpy().copy(), k)
+            p.grad = torch.from_numpy(np.asarray(g)).to(p.dtype)
+        optimizer.step()
+    return [p.detach().to(torch.float64).numpy().copy() for p in parameters]
+
+
+def tensors(dtype: torch.dtype = torch.float64) -> list[torch.Tensor]:
+    return [torch.tensor(x, dtype=dtype).requires_grad_() for x in start().values()]
+
+
+def copies(parameters: list[torch.Tensor]) -> list[torch.Tensor]:
+    return [p.detach().clone().requires_grad_() for p in parameters]
+
+
+def called(*arguments: object, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
+    code = command(("convert", *map(str, arguments)))
+    told = capsys.readouterr()
+    return code, told.out, told.err
+
+
+def model() -> torch.nn.Module:
+    torch.manual_seed(3)
+    return torch.nn.Sequential(
+        torch.nn.Linear(4, 8), torch.nn.BatchNorm1d(8), torch.nn.Tanh(), torch.nn.Linear(8, 2, bias=False)
+    ).double()
+
+
+def train(net: torch.nn.Module, optimizer: torch.optim.Optimizer, steps: int, t: int = 0) -> None:
+    for k in range(t, t + steps):
+        data = torch.from_numpy(np.random.default_rng(k).normal(size=(16, 4)))
+        optimizer.zero_grad()
+        (net(data) ** 2 - net(data).sum(1, keepdim=True)).mean().backward()
+        optimizer.step()
+
+
+def trained(**more: Any) -> tuple[torch.nn.Module, torch.optim.Optimizer]:
+    net = model()
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.05, momentum=0.9, **more)
+    train(net, optimizer, 30)
+    return net, optimizer

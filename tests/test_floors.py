@@ -28,8 +28,8 @@ FLOORS = """
     probing probing.machines probing.series probing.by_torch probing.by_optax probing.by_steps probing.kinds
     probing.linearity probing.timing probing.identify probing.match probing.changes probing.skips probing.report
     probing.probed probing.faults probe optax
-    torch.numbers torch.loops torch._onepass torch._watch torch.flat torch.arguments torch.lists torch.momentum
-    torch.keys torch.counted torch.curves torch.schedule torch.markers torch.names torch.state torch.checkpoint torch
+    torch.numbers torch.loops torch._onepass torch._watch torch.flat torch.markers torch.arguments torch.lists torch.momentum
+    torch.keys torch.counted torch.curves torch.schedule torch.names torch.state torch.checkpoint torch
     draw.data draw.style draw.schedules draw.directions draw.figures draw.predictions draw.conversions
     draw.picks draw.mapdata draw.maps draw.film draw.sheets draw.notebook draw.exhibits draw.gallery draw.theory draw
     cli.options cli.see cli.foresee cli.chart cli.checkpoints cli.exchange cli.inspect cli.lists cli.app cli __main__

@@ -275,7 +275,7 @@ def test_a_rule_changed_by_hand_begins_anew(path: str) -> None:
 
 def test_what_is_no_row_or_no_rule_is_refused() -> None:
     """A function that returns no row, and a rule's name that does not exist, are refused in one sentence."""
-    with pytest.raises(RuleError, match="five returned '5'; a rule returns a ravine.Row"):
+    with pytest.raises(RuleError, match=r"five returned '5'; a rule returns a ravine.Row"):
         Momentum([torch.nn.Parameter(torch.ones(3))], lr=0.1, rule=five)
     optimizer = Momentum([torch.nn.Parameter(torch.ones(3))], lr=0.1)
     optimizer.param_groups[0]["rule"] = "zzz"
@@ -285,3 +285,14 @@ def test_what_is_no_row_or_no_rule_is_refused() -> None:
 
 def five(lr: float) -> Any:
     return 5
+
+
+@pytest.mark.parametrize("rule", [None, "classical"])
+def test_the_state_of_adam_is_refused_by_its_name(rule: str | None) -> None:
+    """A state whose buffers are no velocity is refused, and called what it is."""
+    p = torch.nn.Parameter(torch.ones(3))
+    adam = torch.optim.Adam([p])
+    p.grad = torch.ones(3)
+    adam.step()
+    with pytest.raises(ValueError, match="the state of Adam"):
+        Momentum([p], lr=0.1, momentum=0.9, rule=rule).load_state_dict(adam.state_dict())

@@ -26,13 +26,14 @@ def is_checkpoint(text: str) -> bool:
         return False
 
 
-def convert_file(file: str, to: str, source: str, out: Path | None, json: bool) -> None:
+def convert_file(file: str, to: str, source: str, names: str, out: Path | None, json: bool) -> None:
     """Convert a checkpoint, write it if there is a place for it, and print what was done."""
     if not to:
         raise ConvertError(f"a checkpoint needs --to; write ravine convert {file} --to torch --out converted.pt")
     from ravine.torch.checkpoint import convert_checkpoint
 
-    before, after = convert_checkpoint(file, to, out, source=source or None)
+    order = [name.strip() for name in names.split(",")] if names else None
+    before, after = convert_checkpoint(file, to, out, source=source or None, names=order)
     told = _summary(before, after, out)
     if json:
         print_json(told)

@@ -38,6 +38,12 @@ def convert(
     source: Annotated[
         str, typer.Option("--from", metavar="NAME", help="Of a checkpoint: torch, keras:lr=0.01,mu=0.9, …")
     ] = "",
+    names: Annotated[
+        str,
+        typer.Option(
+            "--names", metavar="A,B,…", help="Of a checkpoint: its parameters in the optimizer's order, if it is open."
+        ),
+    ] = "",
     demo: Annotated[bool, typer.Option("--demo", help="Draw both paths (convert.png), and how far apart.")] = False,
     surface: Annotated[
         str, typer.Option(metavar="SURFACE", help="Of two coordinates, for --demo; else x^2 + 50y^2.")
@@ -54,11 +60,15 @@ def convert(
     """Convert a rule's settings, buffer and schedule to another convention, or a checkpoint."""
     if rule is not None and is_checkpoint(rule):
         if demo or surface or start or markdown:
-            raise ConvertError("a checkpoint is converted with --from, --to, --out and --json; leave the others away")
-        convert_file(rule, to, source, out, json)
+            raise ConvertError(
+                "a checkpoint is converted with --from, --names, --to, --out and --json; leave the others away"
+            )
+        convert_file(rule, to, source, names, out, json)
         return
     if source:
         raise ConvertError("--from says what a checkpoint is, and there is none; a rule names itself, so leave it away")
+    if names:
+        raise ConvertError("--names are the parameters of a checkpoint, and there is none; leave them away")
     if markdown:
         if rule is not None or to or demo or surface or start or out is not None:
             raise ConvertError("--markdown prints the table of all rules; write it alone or with --json")
@@ -66,6 +76,7 @@ def convert(
         return
     if rule is None or not to:
         raise ConvertError("convert needs a rule and --to; write ravine convert classical:lr=0.1,mu=0.9 --to heavyball")
+    _refuse_frameworks(rule, to)
     from ravine.convert import convert as run
 
     out = file_free(Path("convert.png") if demo and out is None else out, SUFFIXES)
@@ -82,6 +93,19 @@ def convert(
     _print(found, told)
     if out is not None:
         print(f"written: {out}")
+
+
+def _refuse_frameworks(*texts: str) -> None:
+    """Say which rules a framework runs, where one is named in a rule's place; raises `ConvertError`."""
+    from ravine.charts import EVERY
+    from ravine.conversion.dialects import ALIASES, FRAMEWORKS
+
+    for text in texts:
+        name = text.partition(":")[0].strip().lower().replace("-", "_")
+        found = FRAMEWORKS.get(ALIASES.get(name, name))
+        if found and name not in EVERY:
+            rules = " and ".join(rule.name for rule in found.rules)
+            raise ConvertError(f"{found.name} is a framework, which runs {rules}; name a rule, or convert a checkpoint")
 
 
 def _print_table(json: bool) -> None:

@@ -55,7 +55,7 @@ def convert_snapshot(run: Snapshot, to: str | Sequence[str]) -> Snapshot:
         )
     groups: list[Group] = []
     changes: list[Change] = []
-    notes: list[str] = []
+    notes = [] if run.changes else list(run.notes)  # what was said of reading it, not of an earlier conversion
     parameters = {name: arrays.copied(value) for name, value in run.parameters.items()}
     buffers: dict[str, Any] = {}
     for group, text in zip(run.groups, wanted, strict=True):

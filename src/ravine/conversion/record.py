@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ravine.charts import EVERY
-from ravine.conversion.dialects import dialect
-from ravine.conversion.snapshot import Group, Snapshot, checked, snapshot
+from ravine.conversion.dialects import dialect, read_dialect
+from ravine.conversion.snapshot import Group, Snapshot, checked, held_against, snapshot
 from ravine.errors import ConvertError, RavineError, shown
 from ravine.schedules import at
 
@@ -61,9 +61,13 @@ def from_file(arrays: Mapping[str, Any], text: str | None, source: str | None, f
         return snapshot(source, points, buffers)._replace(others=others)
     groups, updates = _read(text, file)
     if source is not None:
-        said = dialect(source.partition(":")[0]).name
-        if {group.dialect.name for group in groups} != {said}:
-            raise ConvertError(f"{shown(file)} is marked as of {groups[0].dialect.name}, not {said}; leave --from away")
+        said, told = read_dialect(source)
+        if {group.dialect.name for group in groups} != {said.name}:
+            raise ConvertError(
+                f"{shown(file)} is marked as of {groups[0].dialect.name}, not {said.name}; leave --from away"
+            )
+        for group in groups:
+            held_against(group, told)
     named = {name for group in groups for name in group.names}
     if points and set(points) != named:
         odd = sorted(set(points) ^ named)[0]

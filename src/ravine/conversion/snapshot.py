@@ -1,5 +1,6 @@
 """Snapshots: a run in the middle, as its framework stores it."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -8,7 +9,9 @@ from ravine.conversion import arrays
 from ravine.conversion.dialects import Dialect, method_of, read_dialect, settings_of, sorted_out
 from ravine.errors import ConvertError, shown
 from ravine.rules import Method
+from ravine.schedules import at
 
+NEAR = 1e-6  # a setting that was kept in single precision is still the one that is said
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -40,7 +43,8 @@ class Change(NamedTuple):
 class Snapshot(NamedTuple):
     """Hold a run in the middle: groups, and by name what their framework stores.
 
-    A name without a buffer has an empty one: no update was made, or none is kept.
+    A name without a buffer has an empty one: no update was made, or none is kept. What is read stands in the groups'
+    order, and no order of a dict or a file means anything.
     """
 
     groups: tuple[Group, ...]
@@ -70,7 +74,7 @@ def snapshot(
 
     Args:
         dialect: `keras`, `optax`, `mxnet`, …, or a rule's name; settings may be written behind it.
-        parameters: arrays by name, of any library.
+        parameters: arrays by name, of any library; they are copied, and the buffers too.
         buffers: the velocities, each shaped like its parameter: by name, or all in the parameters' order. None, or a
             name left out, is an empty one.
         updates: how many were made.
@@ -91,7 +95,7 @@ def snapshot(
     found, given = read_dialect(dialect)
     told, ahead, decay = sorted_out(found, {**given, **settings})
     method = method_of(found, told, bool(ahead))
-    points = {name: arrays.array(value, name) for name, value in parameters.items()}
+    points = {name: arrays.copied(arrays.array(value, name)) for name, value in parameters.items()}
     group = Group(found, tuple(points), method, decay or 0.0)
     if decay:
         group = group._replace(decoupled=found.decay == "decoupled" if decoupled is None else decoupled)
@@ -107,14 +111,17 @@ def _by_name(buffers: Mapping[str, Any] | Sequence[Any], names: tuple[str, ...])
         if len(given) not in (0, len(names)):
             raise ConvertError(f"{len(given)} buffers do not fit {len(names)} parameters; give one each, or by name")
         buffers = dict(zip(names, given, strict=False))
-    return {name: arrays.array(value, f"buffer {name}") for name, value in buffers.items() if value is not None}
+    held = {name: value for name, value in buffers.items() if value is not None}
+    return {name: arrays.copied(arrays.array(value, f"buffer {name}")) for name, value in held.items()}
 
 
 def checked(run: Snapshot) -> Snapshot:
-    """Return a snapshot that fits together; raises `ConvertError` where a name, a shape or a number does not."""
+    """Return a snapshot that fits together, in the groups' order; raises `ConvertError` where anything does not fit."""
     known = [name for group in run.groups for name in group.names]
     if len(set(known)) < len(known):
         raise ConvertError(f"{shown(_twice(known))} stands in two groups; name every parameter once")
+    if both := sorted(run.others.keys() & {*known, *run.parameters}):
+        raise ConvertError(f"{shown(both[0])} is a parameter and an array beside them; give each its own name")
     for group in run.groups:
         if not 0 <= group.weight_decay < float("inf"):
             raise ConvertError(f"weight decay must be 0 or more and finite, got {group.weight_decay}")
@@ -129,7 +136,29 @@ def checked(run: Snapshot) -> Snapshot:
             )
         if not arrays.finite(buffer):
             raise ConvertError(f"the buffer of {shown(name)} is not finite; convert from before the run diverged")
-    return run
+    places = {name: place for place, name in enumerate(known)}
+    parts = [
+        dict(sorted(part.items(), key=lambda item: places.get(item[0], len(known))))
+        for part in (run.parameters, run.buffers)
+    ]
+    return run._replace(parameters=parts[0], buffers=parts[1])
+
+
+def held_against(group: Group, told: Mapping[str, Any]) -> None:
+    """Refuse settings that a caller says of a group and that are not its own; raises `ConvertError`."""
+    settings, switch, decay = sorted_out(group.dialect, told)
+    names, method = group.dialect.letters, group.method
+    pairs = [(names.get(key, key), value, method.settings.get(key, 0)) for key, value in settings.items()]
+    if switch is not None:
+        pairs.append((group.dialect.switch, switch, group.settings[group.dialect.switch]))
+    if decay is not None:
+        pairs.append(("weight_decay", decay, group.weight_decay))
+    for key, said, held in pairs:
+        if not math.isclose(at(said, 0), at(held, 0), rel_tol=NEAR):
+            raise ConvertError(
+                f"{group.dialect.name} was said to have {key}={said}, and what was saved has {key}={held}; leave {key} "
+                "away, or name the state that you mean"
+            )
 
 
 def _twice(names: Iterable[str]) -> str:

@@ -12,12 +12,13 @@ from typing import Any, NamedTuple
 
 from ravine.conversion import arrays
 from ravine.conversion.crossing import NeedsParameters, convert_snapshot
+from ravine.conversion.layout import rename
 from ravine.conversion.record import KEY, arrays_of, from_file, written
-from ravine.conversion.snapshot import Snapshot
+from ravine.conversion.snapshot import Snapshot, checked
 from ravine.errors import ConvertError, RavineError, reason, require, shown
 from ravine.files import aside, writable
-from ravine.torch.names import aligned
-from ravine.torch.state import read_torch, tensor, write_torch
+from ravine.torch.names import Unnamed, aligned, said
+from ravine.torch.state import shared, tensor, write_torch
 
 PICKLES = ("pt", "pth", "bin", "ckpt")
 SUFFIXES = (*PICKLES, "safetensors", "npz")
@@ -43,7 +44,8 @@ def read_checkpoint(
     Args:
         path: .pt, .pth, .bin or .ckpt of torch; .safetensors or .npz.
         source: what the buffers are, where the file does not say, such as `keras:lr=0.01,mu=0.9`.
-        names: the parameters in the optimizer's order, where a .pt file leaves that open.
+        names: the parameters in the optimizer's order, where the file leaves that open: a .pt file without
+            param_names, and arrays of another's, which .safetensors sorts.
 
     Raises:
         ConvertError: the file is none of these, is not whole, wants to run code, or does not say what its buffers are.
@@ -56,11 +58,11 @@ def read_checkpoint(
     file = _known(path)
     if file.suffix == ".npz":
         found, text = _guarded(file, _npz)
-        return from_file(found, text, source, file.name)
+        return _in_order(from_file(found, text, source, file.name), names)
     if file.suffix == ".safetensors":
         require("safetensors", extra="torch", why="read .safetensors files")
         found, text = _guarded(file, _safetensors)
-        return from_file(found, text, source, file.name)
+        return _in_order(from_file(found, text, source, file.name), names)
     return _whole(_layout(file), source, names)
 
 
@@ -68,7 +70,8 @@ def write_checkpoint(path: str | os.PathLike[str], run: Snapshot) -> Path:
     """Write a run in the middle to a file, whole or not at all.
 
     Args:
-        path: .safetensors or .npz for any dialect; .pt for torch's, as {"model": …, "optimizer": …}.
+        path: .safetensors or .npz for any dialect; .pt for torch's, as {"model": …, "optimizer": …} with the
+            parameters' names in the optimizer's param_groups.
         run: the snapshot.
 
     Raises:
@@ -83,10 +86,10 @@ def write_checkpoint(path: str | os.PathLike[str], run: Snapshot) -> Path:
         ...     read_checkpoint(write_checkpoint(Path(folder) / "run.npz", run)).settings["momentum"]
         0.9
     """
-    file = writable(path, SUFFIXES)
+    file, run = writable(path, SUFFIXES), checked(run)
     kind = file.suffix.lower().lstrip(".")
     if kind in PICKLES:
-        return _save(file, {"model": _tensors({**run.parameters, **run.others}), "optimizer": write_torch(run)})
+        return _save(file, _as_torch(run))
     if kind == "npz":
         return _save_npz(file, run)
     safe = require("safetensors.torch", extra="torch", why="write .safetensors files")
@@ -138,9 +141,8 @@ def convert_checkpoint(
         raise unnamed or ConvertError(
             f"{shown(file)} holds no model, and the conversion needs its parameters"
         ) from None
-    made = write_torch(after)
     if target is not None:
-        _save(target, _replaced(layout, made, after))
+        _save(target, _replaced(layout, write_torch(after), after))
     return before, after
 
 
@@ -214,16 +216,17 @@ def _optimizer(layout: Layout) -> Any:
 def _whole(layout: Layout, source: str | None, names: Sequence[str] | None) -> Snapshot:
     """Return model and optimizer as one snapshot, the parameters by their names."""
     state = _optimizer(layout)
-    bare = read_torch(state, source=source)
+    bare = shared(state, source=source)
     if layout.model is None:
-        return bare
+        return bare if names is None else _called(bare, _told(names, state))
     model = {name: value for name, value in layout.data[layout.model].items() if hasattr(value, "detach")}
-    shapes = {key: arrays.shape(bare.buffers[str(key)]) for g in state["param_groups"] for key in g["params"]
-              if str(key) in bare.buffers}  # fmt: skip
-    order = list(names) if names is not None else aligned(model, state["param_groups"], shapes)
+    keys = [key for group in state["param_groups"] for key in group["params"]]
+    known = [name for group in bare.groups for name in group.names]
+    shapes = {k: arrays.shape(bare.buffers[n]) for k, n in zip(keys, known, strict=True) if n in bare.buffers}
+    order = _told(names, state) if names is not None else aligned(model, state["param_groups"], shapes)
     if missing := [name for name in order if name not in model]:
         raise ConvertError(f"the model has no {shown(missing[0])}; give the names that its state_dict has")
-    run = read_torch(state, source=source, parameters={name: model[name] for name in order})
+    run = shared(state, source=source, parameters={name: model[name] for name in order})
     return run._replace(others={name: value for name, value in model.items() if name not in order})
 
 
@@ -233,10 +236,8 @@ def _named_if_possible(
     """Return the snapshot, and why its parameters have no names; they are needed only where a point moves."""
     try:
         return _whole(layout, source, names), None
-    except ConvertError as error:
-        if names is not None:
-            raise
-        return read_torch(_optimizer(layout), source=source), error
+    except Unnamed as error:
+        return shared(_optimizer(layout), source=source), error
 
 
 def _replaced(layout: Layout, optimizer: dict[str, Any], after: Snapshot) -> Any:
@@ -256,6 +257,44 @@ def _replaced(layout: Layout, optimizer: dict[str, Any], after: Snapshot) -> Any
 def _place(name: str, model: Mapping[str, Any]) -> Any:
     value = model[name]
     return (value.data_ptr(), tuple(value.shape)) if hasattr(value, "data_ptr") and value.numel() else name
+
+
+def _told(names: Sequence[str], state: Any) -> list[str]:
+    """Return the names that a caller gives, if the file has no others; raises `ConvertError`."""
+    order, theirs = list(names), said(state["param_groups"])
+    if theirs and order != theirs:
+        raise ConvertError(f"the file names its parameters itself ({', '.join(theirs)[:80]}); leave the names away")
+    if len(set(order)) < len(order):
+        raise ConvertError("a name is given twice; give each parameter's once, in the optimizer's order")
+    return order
+
+
+def _called(run: Snapshot, order: list[str]) -> Snapshot:
+    """Return a run of parameters without names under these, in order; raises `ConvertError` where they do not fit."""
+    known = [name for group in run.groups for name in group.names]
+    if len(known) != len(order):
+        raise ConvertError(f"the state is of {len(known)} parameters, {len(order)} names were given; give one each")
+    return rename(run, dict(zip(known, order, strict=True)))
+
+
+def _in_order(run: Snapshot, names: Sequence[str] | None) -> Snapshot:
+    """Return a run whose parameters stand in the order of the names, which must be its own; raises `ConvertError`."""
+    if names is None:
+        return run
+    place = {name: number for number, name in enumerate(names)}
+    if odd := sorted({name for group in run.groups for name in group.names} ^ place.keys()):
+        raise ConvertError(f"{shown(odd[0])} is among the names given or among the file's alone; give the file's, all")
+    groups = tuple(group._replace(names=tuple(sorted(group.names, key=place.__getitem__))) for group in run.groups)
+    return checked(run._replace(groups=groups))
+
+
+def _as_torch(run: Snapshot) -> dict[str, Any]:
+    """Return a run as a .pt file holds it: the model, if there are its parameters, and the optimizer with their names."""
+    optimizer = write_torch(run)
+    for group, told in zip(run.groups, optimizer["param_groups"], strict=True):
+        told["param_names"] = list(group.names)
+    model = _tensors({**run.parameters, **run.others})
+    return {"model": model, "optimizer": optimizer} if model else {"optimizer": optimizer}
 
 
 def _tensors(values: Mapping[str, Any]) -> dict[str, Any]:

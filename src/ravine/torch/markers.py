@@ -1,6 +1,6 @@
 """Markers: what a param group and a parameter's state say of the method that they belong to."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ravine.charts import EVERY
@@ -10,14 +10,14 @@ from ravine.torch.numbers import LIKE_TORCH
 
 BUFFERS = ("momentum_buffer", "velocity")
 SIGNATURE = {"lr", "momentum", "dampening", "nesterov"}  # the keys of a param group of torch.optim.SGD
-STRANGERS = {
-    "exp_avg": "Adam",
-    "square_avg": "RMSprop",
-    "sum": "Adagrad",
+STRANGERS = {  # those that others keep as well come last
     "acc_delta": "Adadelta",
+    "exp_inf": "Adamax",
     "prev": "Rprop",
     "ax": "ASGD",
-    "exp_inf": "Adamax",
+    "sum": "Adagrad",
+    "square_avg": "RMSprop",
+    "exp_avg": "Adam",
     "betas": "Adam",
 }
 
@@ -27,8 +27,7 @@ def dialect_of(group: Mapping[str, Any], source: str | None) -> Dialect:
 
     Raises `ConvertError` where the marker says another, or there is none and the keys are not torch.optim.SGD's.
     """
-    if "betas" in group:
-        raise ConvertError("this is the state of Adam, whose buffers are no velocity; convert a momentum method's")
+    refuse_strangers(group, ())
     said = None if source is None else dialect(source.partition(":")[0])
     if "rule" not in group:
         if said is None and not group.keys() >= SIGNATURE:
@@ -48,11 +47,29 @@ def dialect_of(group: Mapping[str, Any], source: str | None) -> Dialect:
     return found
 
 
+def refuse_strangers(group: Mapping[str, Any], entries: Iterable[Mapping[str, Any]]) -> None:
+    """Refuse what Adam and its like saved: a param group, and the entries of its parameters; raises `ConvertError`."""
+    if "betas" in group:
+        raise ConvertError("this is the state of Adam, whose buffers are no velocity; convert a momentum method's")
+    for entry in entries:
+        if found := next((key for key in STRANGERS if key in entry), None):
+            raise ConvertError(f"this is the state of {STRANGERS[found]}, not a momentum buffer ({shown(found)})")
+
+
+def doubt(group: Mapping[str, Any], found: Dialect) -> str | None:
+    """Return the note on a state without a marker that looks like torch.optim.SGD's, and is said to mean another buffer."""
+    if "rule" in group or found.rule.name in LIKE_TORCH or not group.keys() >= SIGNATURE:
+        return None
+    return (
+        f"the state looks like that of torch.optim.SGD ({', '.join(sorted(SIGNATURE))}), and is read as that of "
+        f"{found.name} because that was said: if torch.optim.SGD made its buffers, leave source= (--from) away"
+    )
+
+
 def buffer_of(entry: Mapping[str, Any], name: str, group: Mapping[str, Any], source: str | None) -> Any:
     """Return a parameter's buffer or None; raises `ConvertError` where the entry is another optimizer's."""
+    refuse_strangers({}, (entry,))
     for key in entry:
-        if key in STRANGERS:
-            raise ConvertError(f"this is the state of {STRANGERS[key]}, not a momentum buffer ({shown(key)})")
         if key not in BUFFERS:
             raise ConvertError(f"the state of {shown(name)} holds {shown(key)}, which no momentum method keeps")
     marker = group.get("rule")

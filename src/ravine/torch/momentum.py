@@ -25,6 +25,7 @@ from ravine.torch.arguments import (
 )
 from ravine.torch.flat import Bucket, Tensors, buckets, forget
 from ravine.torch.lists import update_lists
+from ravine.torch.markers import refuse_strangers
 from ravine.torch.numbers import (
     CORRECTED,
     KEPT,
@@ -349,6 +350,7 @@ class Momentum(torch.optim.Optimizer):
 
         def before(_: Any, given: Mapping[str, Any]) -> None:  # as everybody's hooks have left it
             for mine, saved in zip(self.param_groups, given["param_groups"], strict=False):
+                refuse_strangers(saved, [given["state"].get(key) or {} for key in saved["params"]])
                 check_marker(mine["rule"], saved, bool(given["state"]))
                 check_shapes(mine, saved, given["state"])
             found.append(given)

@@ -10,7 +10,11 @@ from typing import Any
 from ravine.errors import ConvertError
 
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # of torch's own normalisation layers
-HINT = "give the names in the optimizer's order, as model.named_parameters() has them"
+HINT = "give them in the optimizer's order, as model.named_parameters() has them: --names a,b,… (in Python names=)"
+
+
+class Unnamed(ConvertError):
+    """The order of the parameters is open; a conversion that needs no parameters goes without."""
 
 
 def aligned(
@@ -24,29 +28,74 @@ def aligned(
         shapes: of the buffers, by index, as far as there are any.
 
     Raises:
-        ConvertError: several orders are possible, or none.
+        Unnamed: several orders are possible, or parameters are missing. ConvertError: a buffer fits no tensor.
     """
     keys = [key for group in groups for key in group["params"]]
-    said = [name for group in groups for name in group.get("param_names", ())]
-    for order in (said, keys):
+    for order in (said(groups), keys):
         if len(order) == len(keys) and all(isinstance(name, str) and name in model for name in order):
             return list(order)
-    if len(groups) > 1:
-        raise ConvertError(
-            f"the optimizer has {len(groups)} param groups, whose order the model's names do not tell; {HINT}"
-        )
     wanted = [shapes.get(key) for key in keys]
     every = _candidates(model)
     usual = [name for name in every if name.rpartition(".")[2] not in STATISTICS]
+    if len(every) >= len(keys):
+        _refuse_strange_shapes([tuple(model[name].shape) for name in every], wanted)
+    if told := _told_by_shape({name: tuple(model[name].shape) for name in usual}, groups, shapes):
+        return told
+    if len(groups) > 1:
+        raise Unnamed(
+            f"the optimizer has {len(groups)} param groups, and shapes do not tell which names are in which; {HINT}"
+        )
     if len(usual) == len(keys) and all(_fits(model[n], s) for n, s in zip(usual, wanted, strict=True)):
         return usual
     count, found = _embeddings([tuple(model[name].shape) for name in every], wanted)
     if count == 1:
         return [every[place] for place in found]
     why = "fit in several ways" if count else "fit in no way"
-    raise ConvertError(
+    raise Unnamed(
         f"the model's {len(usual)} tensors and the optimizer's {len(keys)} parameters {why}, by number and shape; {HINT}"
     )
+
+
+def said(groups: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the names that the param groups have for all their parameters, or none."""
+    lists = [names for group in groups if isinstance(names := group.get("param_names"), list | tuple)]
+    found = [name for names in lists for name in names if isinstance(name, str)]
+    whole = [len(names) for names in lists] == [len(group["params"]) for group in groups]
+    return found if whole and len(set(found)) == sum(map(len, lists)) else []
+
+
+def _refuse_strange_shapes(have: list[tuple[int, ...]], wanted: Sequence[tuple[int, ...] | None]) -> None:
+    """Refuse buffers for which the model has too few tensors of their shape, in whatever order."""
+    for place, shape in enumerate(wanted):
+        if shape is not None and wanted[: place + 1].count(shape) > have.count(shape):
+            raise ConvertError(
+                f"the buffer of parameter {place} has shape {shape}, and the model has {have.count(shape) or 'no'} tensors "
+                "of it; a velocity is shaped like its parameter"
+            )
+
+
+def _told_by_shape(
+    model: Mapping[str, tuple[int, ...]], groups: Sequence[Mapping[str, Any]], shapes: Mapping[Any, tuple[int, ...]]
+) -> list[str]:
+    """Return the names in the optimizer's order where every shape is in one group alone, else none.
+
+    Names of one shape stand in the model's order, if the group as a whole does.
+    """
+    home = {shapes.get(key): number for number, group in enumerate(groups) for key in group["params"]}
+    keys = [key for group in groups for key in group["params"]]
+    if None in home or len(keys) != len(model):
+        return []
+    order: list[str] = []
+    for number, group in enumerate(groups):
+        left = {shape: [name for name in model if model[name] == shape] for shape in home}
+        if any(home[shapes[key]] != number for key in group["params"]):
+            return []
+        names = [left[shapes[key]].pop(0) for key in group["params"] if left[shapes[key]]]
+        kept = [name for name in model if name in names]
+        if names != kept and len({shapes[key] for key in group["params"]}) < len(group["params"]):
+            return []
+        order += names
+    return order if len(order) == len(keys) else []
 
 
 def _candidates(model: Mapping[str, Any]) -> list[str]:

@@ -6,16 +6,18 @@ What a buffer means is said by the marker `rule` that `ravine.torch.Momentum` wr
 a state is that of torch.optim.SGD, if it has its keys; everything else has to be named by `source=`.
 """
 
+import copy
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from ravine.charts import EVERY
 from ravine.conversion import arrays
 from ravine.conversion.crossing import convert_snapshot
-from ravine.conversion.dialects import Dialect, method_of, of_rule
-from ravine.conversion.snapshot import Change, Group, Snapshot, checked
+from ravine.conversion.dialects import Dialect, method_of, of_rule, read_dialect, sorted_out
+from ravine.conversion.snapshot import Change, Group, Snapshot, checked, held_against
 from ravine.errors import ConvertError, shown
-from ravine.torch.markers import buffer_of, dialect_of
+from ravine.torch.markers import buffer_of, dialect_of, doubt
+from ravine.torch.names import said
 from ravine.torch.numbers import CORRECTED, KEPT, LIKE_TORCH, LR, key_of
 
 OWN = (
@@ -54,7 +56,8 @@ def convert_state(
         state_dict: of torch.optim.SGD, of `ravine.torch.Momentum` with any rule, or torch-shaped with `source=`.
             It is left as it is.
         to: `torch`, a rule's name (for a Momentum with that rule), or the optimizer that is to load it.
-        source: what the state is, where it has no marker: a framework or a rule, such as `qhoptim`.
+        source: what the state is, where it has no marker: a framework or a rule, such as `qhoptim`; settings behind
+            it are those that the state does not hold.
         parameters: tensors in the optimizer's order or by name, where the stored point moves or zeros must be made.
 
     Returns:
@@ -74,9 +77,9 @@ def convert_state(
 
     Source: scale and shift by `ravine.convert`, group by group.
     """
-    run = read_torch(state_dict, source=source, parameters=parameters)
+    run = shared(state_dict, source=source, parameters=parameters)
     there = convert_snapshot(run, to if isinstance(to, str) else _wanted(to, len(run.groups)))
-    made = write_torch(there)
+    made = _written(there)
     if not isinstance(to, str):
         for group, theirs in zip(made["param_groups"], to.param_groups, strict=True):
             group.update({key: theirs[key] for key in RUNNING if key in theirs})
@@ -109,7 +112,11 @@ def read_torch(
     Args:
         state_dict: torch-shaped.
         source: what it is, if it has no marker and is not torch.optim.SGD's.
-        parameters: by name in the optimizer's order, or without names, which are then "0", "1", ….
+        parameters: by name in the optimizer's order, or without names, which are then those of the state's
+            param_names, or "0", "1", ….
+
+    Returns:
+        A snapshot that shares no memory with the optimizer.
 
     Example:
         >>> import torch
@@ -118,16 +125,33 @@ def read_torch(
         >>> read_torch(sgd.state_dict(), parameters=dict(layer.named_parameters())).groups[0].names
         ('weight', 'bias')
     """
+    run = shared(state_dict, source=source, parameters=parameters)
+    points, buffers = (
+        {name: arrays.copied(value) for name, value in part.items()} for part in (run.parameters, run.buffers)
+    )
+    return run._replace(parameters=points, buffers=buffers)
+
+
+def shared(
+    state_dict: Mapping[str, Any],
+    *,
+    source: str | None = None,
+    parameters: Mapping[str, Any] | Iterable[Any] | None = None,
+) -> Snapshot:
+    """Read a state_dict as `read_torch` does, the arrays still in the memory of the optimizer."""
     state, groups = _parts(state_dict)
     keys = [key for group in groups for key in group["params"]]
     points = _named(parameters, keys, groups)
-    names = dict(zip(keys, points, strict=True)) if points else {key: str(key) for key in keys}
-    read, buffers = [], {}
+    names = dict(zip(keys, points or said(groups) or map(str, keys), strict=True))
+    told = {} if source is None else read_dialect(source)[1]
+    read, buffers, notes = [], {}, dict[str, None]()
     for group in groups:
         found = dialect_of(group, source)
         entries = {key: buffer_of(state.get(key) or {}, names[key], group, source) for key in group["params"]}
         held = {names[key]: v for key, v in entries.items() if v is not None}
-        made, factor = _group(group, found, tuple(names[key] for key in group["params"]), bool(held))
+        made, factor = _group(group, found, tuple(names[key] for key in group["params"]), bool(held), told)
+        held_against(made, told)
+        notes.update(dict.fromkeys(filter(None, [doubt(group, found)])))
         read.append(made)
         buffers.update(
             {name: v.detach() if factor == 1 else arrays.scaled(v.detach(), factor, name) for name, v in held.items()}
@@ -135,7 +159,7 @@ def read_torch(
     if left := [key for key in state if key not in names]:
         raise ConvertError(f"the state holds {shown(left[0])}, which no param group lists; it is not whole")
     points = {name: value.detach() for name, value in points.items()}
-    return checked(Snapshot(tuple(read), points, buffers))
+    return checked(Snapshot(tuple(read), points, buffers, notes=tuple(notes)))
 
 
 def _parts(state_dict: Any) -> tuple[Mapping[Any, Any], list[Mapping[str, Any]]]:
@@ -166,9 +190,9 @@ def _named(parameters: Any, keys: list[Any], groups: list[Mapping[str, Any]]) ->
     if not isinstance(parameters, Mapping):
         given = list(parameters)
         pairs = all(isinstance(each, tuple) for each in given)  # as named_parameters() gives them
-        parameters = dict(given) if pairs else {str(key): value for key, value in enumerate(given)}
-    named = [name for group in groups for name in group.get("param_names", ())]
-    for order in (named, keys):
+        named = said(groups) if len(given) == len(keys) else []
+        parameters = dict(given if pairs else zip(named or map(str, range(len(given))), given, strict=True))
+    for order in (said(groups), keys):
         if len(order) == len(keys) and all(name in parameters for name in order):
             return {name: parameters[name] for name in order}
     if len(parameters) != len(keys):
@@ -178,15 +202,17 @@ def _named(parameters: Any, keys: list[Any], groups: list[Mapping[str, Any]]) ->
     return dict(parameters)
 
 
-def _group(group: Mapping[str, Any], found: Dialect, names: tuple[str, ...], held: bool) -> tuple[Group, float]:
+def _group(
+    group: Mapping[str, Any], found: Dialect, names: tuple[str, ...], held: bool, told: Mapping[str, Any]
+) -> tuple[Group, float]:
     """Return a param group as ours, and what its buffers are multiplied with to be as of the lr of now."""
-    settings: dict[str, Any] = {}
+    settings, switch, decay = _missing(group, found, told)
     for letter in {letter: None for rule in found.rules for letter in rule.parameters}:
         key = next((key for key in (found.letters.get(letter), key_of(letter), letter) if key in group), None)
         if key is not None:
             settings[letter] = _number(group[key], key)
-    method = method_of(found, settings, _flag(group, "nesterov"))
-    decay, last = _number(group.get("weight_decay", 0), "weight_decay"), group.get("last_lr")
+    method = method_of(found, settings, switch)
+    decay, last = _number(group.get("weight_decay", decay), "weight_decay"), group.get("last_lr")
     corrected = group.get("velocity") == CORRECTED
     direct = _flag(group, "decoupled_weight_decay") or group.get("weight_decay_type") == "direct"
     factor, before = 1.0, 0.0 if last is None else _number(last, "last_lr")
@@ -198,12 +224,24 @@ def _group(group: Mapping[str, Any], found: Dialect, names: tuple[str, ...], hel
             f"the stored parameters lie {_number(group['look'], 'look'):.6g}·v ahead, and with the settings as they stand "
             f"the next update asks {look * factor:.6g}·v ahead; set those of the next update first, or make it"
         )
-    extra = {key: value for key, value in group.items() if key not in ("params", *OWN) or key in RUNNING}
+    extra = {key: _kept(value) for key, value in group.items() if key not in ("params", *OWN) or key in RUNNING}
     if group["params"] and all(isinstance(key, str) for key in group["params"]):
         extra["by_name"] = True  # as distributed checkpoints have them
     return Group(
         found, names, method, decay, bool(direct and decay), _flag(group, "maximize"), corrected, extra
     ), factor  # fmt: skip
+
+
+def _missing(group: Mapping[str, Any], found: Dialect, told: Mapping[str, Any]) -> tuple[dict[str, Any], bool, float]:
+    """Return settings by our letters, Nesterov switch and weight decay as told: what the group has goes before."""
+    settings, switch, decay = sorted_out(found, told)
+    key = next((key for key in (found.switch, "nesterov") if key and key in group), None)
+    return settings, bool(switch) if key is None else _flag(group, key), decay or 0.0
+
+
+def _kept(value: Any) -> Any:
+    """Return a setting as it is now: a scheduler changes a tensor in its place."""
+    return arrays.copied(value) if hasattr(value, "detach") else copy.copy(value)
 
 
 def _flag(group: Mapping[str, Any], key: str) -> bool:
@@ -238,6 +276,9 @@ def write_torch(run: Snapshot, names: Iterable[str] | None = None) -> dict[str, 
         names: the parameters in the optimizer's order, such as those of `model.named_parameters()`, where it is not
             the snapshot's own; for one group.
 
+    Returns:
+        The state_dict, which shares no memory with the snapshot.
+
     Raises:
         ConvertError: the dialect is no optimizer of torch, or the names are others.
 
@@ -248,6 +289,12 @@ def write_torch(run: Snapshot, names: Iterable[str] | None = None) -> dict[str, 
         >>> write_torch(convert_snapshot(run, "torch"))["state"][0]["momentum_buffer"]
         tensor([2.], dtype=torch.float64)
     """
+    made = _written(run, names)
+    made["state"] = {key: {slot: arrays.copied(v) for slot, v in each.items()} for key, each in made["state"].items()}
+    return made
+
+
+def _written(run: Snapshot, names: Iterable[str] | None = None) -> dict[str, Any]:
     order = [name for group in run.groups for name in group.names]
     if names is not None:
         wanted = list(names)
@@ -263,9 +310,13 @@ def write_torch(run: Snapshot, names: Iterable[str] | None = None) -> dict[str, 
         keyed = {name: name for name in order}
     slots = {name: _slot(group) for group in run.groups for name in group.names}
     state = {keyed[name]: {slots[name]: tensor(run.buffers[name])} for name in order if name in run.buffers}
-    groups = [
-        {**_settings(group), "params": [keyed[name] for name in order if name in group.names]} for group in run.groups
-    ]
+    groups = []
+    for group in run.groups:
+        own = set(group.names)
+        theirs = [name for name in order if name in own]
+        settings = _settings(group)
+        settings.update({"param_names": theirs} if "param_names" in settings else {})
+        groups.append({**settings, "params": [keyed[name] for name in theirs]})
     return {"state": state, "param_groups": groups}
 
 
@@ -275,7 +326,8 @@ def _slot(group: Group) -> str:
         return "momentum_buffer"
     if group.dialect != of_rule(group.dialect.rule):
         raise ConvertError(
-            f"{group.dialect.name} is no optimizer of torch; convert to torch or a rule's name first, or keep the arrays"
+            f"{group.dialect.name} is no optimizer of torch; write .npz or .safetensors, which hold every framework's run, "
+            "or convert to torch or a rule's name"
         )
     return "momentum_buffer" if group.dialect.name in LIKE_TORCH else "velocity"
 
