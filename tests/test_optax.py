@@ -17,6 +17,7 @@ from ravine.errors import MissingPackage, RuleError, ScheduleError
 from ravine.optax import MomentumState, factory, iterate, momentum
 from ravine.rules import RULES, Row, parse
 from ravine.schedules import SCHEDULES
+from ravine.schedules import parse as schedule
 from ravine.torch.momentum import Momentum
 
 CURVATURES, START, STEPS = [2.0, 100.0], [9.0, 1.0], 60
@@ -159,6 +160,19 @@ def test_the_torch_optimizer(text: str, decay: dict[str, Any]) -> None:
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-12 * np.abs(theirs).max())
 
 
+@pytest.mark.parametrize(
+    ("rule", "texts"),
+    [
+        ("nag", {"lr": "warmup(0.0001,10,0.003)", "mu": "0.9", "weight_decay": "ramp(0.1,0.5,0.01)"}),
+        ("qhm", {"lr": "0.003", "mu": "ramp(0.5,0.99,0.01)", "nu": "linear(1,0.1,60)"}),
+    ],
+)
+def test_settings_as_text(rule: str, texts: dict[str, str]) -> None:
+    """A text is read as the number or schedule that it means, lr, mu, weight decay and a rule's own settings alike."""
+    read = {key: schedule(text) for key, text in texts.items()}
+    np.testing.assert_array_equal(path(momentum(rule, **texts))[0], path(momentum(rule, **read))[0])
+
+
 # Used as Optax is used -------------------------------------------------------------------------------------------
 
 
@@ -295,6 +309,14 @@ def test_refused_in_one_sentence(call: Any, says: str) -> None:
     with pytest.raises(RuleError, match=says) as caught:
         call()
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["rampp(0.1,1,0.1)", "0.1 + 0.1", "", "__import__('os')"])
+@pytest.mark.parametrize("key", ["lr", "mu", "weight_decay"])
+def test_a_text_that_is_no_schedule(key: str, text: str) -> None:
+    """A text that means no number and no schedule is refused with what one looks like, or the nearest name."""
+    with pytest.raises(ScheduleError, match=r"did you mean 'ramp'|write (a number or )?one like|no schedule is called"):
+        momentum("nag", **{"lr": 0.1, "mu": 0.9, key: text})
 
 
 def test_a_schedule_that_raises() -> None:

@@ -1,6 +1,7 @@
 """The probe against optimizers whose numbers are known, and whose mistakes were planted."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -306,6 +307,91 @@ def test_corrected_is_outside() -> None:
     assert (found.lr_inside, [m.name for m in found.rules]) == (False, ["heavyball"])
 
 
+# A velocity that does not fade, numbers too large ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", [{}, {"nesterov": True}, {"maximize": True}, {"weight_decay": 0.1}])
+@pytest.mark.parametrize("mu", [1.0, 1.0001, 1.5, 2.0])
+def test_a_velocity_that_does_not_fade(mu: float, options: dict[str, Any]) -> None:
+    """With momentum of 1 or more the velocity is said to grow or to stay, the direction is the asked one, b is negative."""
+    found = probe(lambda params: torch.optim.SGD(params, lr=0.1, momentum=mu, **options))
+    assert [f.code for f in found.faults] == ["velocity-grows"]
+    assert ("grows by itself" if mu > 1 else "never fades") in found.faults[0].sentence
+    assert found.ascends is ("maximize" in options)
+    assert found.response is not None
+    assert found.response.a == pytest.approx(mu, rel=1e-9)
+    assert found.response.b == pytest.approx(-0.1 * (1 + mu * ("nesterov" in options)), rel=1e-9)
+
+
+def test_a_velocity_that_grows_to_and_fro() -> None:
+    """A factor of -1.5 grows too; the average m = -1.5 m + 2.5 g, added as it is, goes along the gradient."""
+    found = probe("optax:ema(decay=-1.5,debias=False)")
+    assert codes(found) == {"velocity-grows"}
+    assert (found.ascends, found.response) == (True, pytest.approx((-1.5, -2.5, 0), abs=1e-12))
+
+
+def test_a_negative_lr_climbs() -> None:
+    """Along the gradient is told from against it where the velocity grows too."""
+    found = probe(lambda params: Rows(params, "heavyball", lr=-0.5, mu=1.5, tau=0.0))
+    assert (found.ascends, found.response) == (True, pytest.approx((1.5, -0.5, 0), abs=1e-12))
+
+
+@pytest.mark.parametrize("mu", [0.0, 0.5, 0.9, 0.999, 0.999999])
+def test_a_velocity_that_fades_is_no_fault(mu: float) -> None:
+    """Below 1, however little, nothing is said to grow."""
+    assert not probe(lambda params: torch.optim.SGD(params, lr=0.1, momentum=mu)).findings
+
+
+def test_weight_decay_of_an_ascent() -> None:
+    """torch adds the decay to the opposite gradient under maximize: 0.1 acts as 0.1, and the rule is found as without."""
+    found = probe(lambda params: Rows(params, "heavyball", lr=-0.1, mu=0.9, tau=0.0, weight_decay=-0.1))
+    assert (found.ascends, codes(found)) == (True, {"weight-decay-differs"})  # -0.1 was asked for: 0.1 downhill
+    found = probe("torch:SGD(lr=0.1,momentum=0.9,weight_decay=0.1,maximize=True)")
+    assert (str(found.rules[0]), codes(found)) == ("heavyball:lr=0.1,mu=0.9", set())
+    assert found.weight_decay is not None
+    assert found.weight_decay.coupled == pytest.approx(0.1, rel=1e-9)
+
+
+@pytest.mark.parametrize("options", ["lr=1e300", "lr=1e300,momentum=0.9", "lr=1e160", "lr=0.1,momentum=1e12"])
+def test_an_overflow_is_told(options: str) -> None:
+    """Movements whose squares are no numbers any more are told to be that, not another kind of optimizer."""
+    with pytest.raises(ProbeError, match=r"overflow; probe it with a smaller lr or momentum"):
+        probe(f"torch:SGD({options})")
+
+
+@pytest.mark.parametrize("lr", ["1e+100", "1e+145"])
+def test_large_numbers_that_do_not_overflow(lr: str) -> None:
+    """Below that a large lr is recognised as any other."""
+    assert str(probe(f"torch:SGD(lr={lr},momentum=0.9)").rule) == f"heavyball:lr={lr},mu=0.9"
+
+
+class Shared(torch.optim.Optimizer):
+    """Keep one velocity for all parameters of one shape, or one for each if `apart`: heavy ball."""
+
+    def __init__(self, params: Any, apart: bool) -> None:
+        self.velocities: dict[Any, torch.Tensor] = {}
+        super().__init__(params, {"apart": apart})
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is not None:
+                    key = p if group["apart"] else p.shape
+                    v = self.velocities[key] = 0.9 * self.velocities.get(key, torch.zeros_like(p)) + p.grad
+                    p.sub_(0.1 * v)
+
+
+def test_a_velocity_shared_by_parameters_of_one_shape() -> None:
+    """One velocity for all parameters of a shape mixes their gradients; one for each is heavy ball."""
+    found = probe(lambda params: Shared(params, apart=False))
+    assert found.kind == "coupled"
+    assert "coordinates-coupled" in codes(found)
+    assert "a vector is not a matrix" not in str(found)
+    found = probe(lambda params: Shared(params, apart=True))
+    assert (found.kind, codes(found)) == ("momentum", set())
+
+
 # Not one buffer --------------------------------------------------------------------------------------------------
 
 
@@ -462,8 +548,42 @@ def test_single_precision_is_said() -> None:
 @pytest.mark.parametrize("start", [clipping, normalising])
 def test_how_it_was_seen(start: Any) -> None:
     """The test that failed is told with its number."""
-    assert "gradient moved" in probe(start).how
-    assert "times as far, not" in probe(start).how
+    assert re.fullmatch(r".* gradient moved (just|\S+ times) as far, not .*", probe(start).how)
+
+
+@pytest.mark.parametrize(
+    ("move", "says"),
+    [
+        (np.sign, "twice the gradient moved just as far, not twice as far"),
+        (lambda g: np.sqrt(np.abs(g)) * np.sign(g), "twice the gradient moved 1.41 times as far, not 2"),
+        (np.abs, "the opposite gradient moved just as far, not as far the other way"),
+        (lambda g: np.where(np.abs(g) > 1, g, 1.001 * g), "otherwise than"),
+    ],
+)
+def test_how_far_it_moved_reads_naturally(move: Any, says: str) -> None:
+    """Neither "1 times as far" is written, nor two numbers that look alike: "2 times as far, not 2"."""
+
+    def start(x0: Any) -> Any:
+        x = x0.copy()
+
+        def step(g: Any) -> Any:
+            x[:] -= move(g)
+            return x
+
+        return step
+
+    assert says in probe(start).how
+
+
+def test_many_of_the_same_are_counted() -> None:
+    """The report names three rules that are the same until a setting changes; the data hold all."""
+    found = probe("torch:SGD(lr=0.1,momentum=0.9)")
+    assert len(found.alike) == 5
+    line = next(line for line in str(found).splitlines() if "until changed" in line)
+    named = ", ".join(str(method) for method in found.alike[:3])
+    assert line.endswith(f"{named} and 2 more; told apart by changing lr and momentum")
+    assert [str(method) for method in found.alike] == found.summary()["alike"]
+    assert f"{len(probe('optax:ema(decay=0.9)').alike) - 3} more" in str(probe("optax:ema(decay=0.9)"))
 
 
 # Tidy numbers and bad input --------------------------------------------------------------------------------------
@@ -488,7 +608,8 @@ def test_tidy_returns_the_decimal_that_was_meant(number: Any, off: float) -> Non
         ("optax:sgd(rate=0.1)", "mend its settings"),
         ("optax:cosine_similarity()", "mend its settings|makes no transformation"),
         ("classical:lr=0.1", "write torch:SGD"),
-        ("nowhere.py:start", "write torch:SGD"),
+        ("nowhere.py:start", "there is no file 'nowhere.py'; write path/to/file.py:function"),
+        ("no/where:start", "there is no file 'no/where'"),
         ("\0:f", "write torch:SGD"),
         (3, "cannot probe '3'"),
         (lambda: 3, "returned int"),
@@ -560,6 +681,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
         (["torch:SGD(lr=0.1)", "--asked", "lr"], "--asked takes"),
         (["torch:SGD(lr=0.1)", "--out", "x.gif"], "suffix"),
         (["nothing"], "write torch:SGD"),
+        (["nofile.py:g"], "there is no file 'nofile.py'"),
     ],
 )
 def test_the_command_refuses(arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 import functools
 import importlib.util
+import re
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +122,7 @@ def test_adaptive_methods_are_not_linear(text: str) -> None:
     """Each is called not linear, and how that was seen is a sentence with a number."""
     made = found(text)
     assert (made.kind, made.linear, made.rules) == ("nonlinear", False, ())
-    assert "times as far, not" in made.how
+    assert re.search(r"(just|\d times) as far, not", made.how)
 
 
 def test_sign_descent_moves_as_far_for_twice_the_gradient() -> None:
@@ -135,7 +136,7 @@ def test_sign_descent_moves_as_far_for_twice_the_gradient() -> None:
             super().step(closure)
 
     made = found(lambda params: SignSGD(params, lr=0.1, momentum=0.9))
-    assert (made.kind, made.how) == ("nonlinear", "twice the gradient moved 1 times as far, not 2")
+    assert (made.kind, made.how) == ("nonlinear", "twice the gradient moved just as far, not twice as far")
 
 
 @pytest.mark.parametrize(

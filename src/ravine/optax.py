@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ravine.charts import EVERY
 from ravine.errors import RuleError, ScheduleError, require, shown
 from ravine.rules import RULES, Method, Row, Rule, read
-from ravine.schedules import Number, Schedule, Value, at
+from ravine.schedules import Number, Schedule, Value, at, parse
 
 if TYPE_CHECKING:
     import optax
@@ -34,13 +34,13 @@ class MomentumState(NamedTuple):
 
 def momentum(
     rule: AnyRule,
-    lr: Value | None = None,
-    mu: Value | None = None,
+    lr: Value | str | None = None,
+    mu: Value | str | None = None,
     *,
-    weight_decay: Value = 0.0,
+    weight_decay: Value | str = 0.0,
     decoupled_weight_decay: bool = False,
     state_dtype: Any = None,
-    **settings: Value,
+    **settings: Value | str,
 ) -> "optax.GradientTransformation":
     """Make the Optax transformation of a rule; it yields the whole change, sign and lr included, so it goes last.
 
@@ -48,7 +48,8 @@ def momentum(
 
     Args:
         rule: a name or text such as `nag` or `qhm:nu=0.7`, a rule, a method, or a function that returns a row.
-        lr, mu: numbers, schedules of `ravine.schedules`, or functions of the step count from 0; length per gradient, and no unit.
+        lr, mu: numbers, schedules of `ravine.schedules`, texts such as `ramp(0.5,0.99,0.01)`, or functions of the step
+            count from 0; length per gradient, and no unit.
         weight_decay: gradient per length; added to the gradient times the parameters.
         decoupled_weight_decay: shrink the point by 1 - lr·weight_decay instead, and leave the velocity alone.
         state_dtype: of the velocity; without it the parameters' own.
@@ -59,6 +60,7 @@ def momentum(
 
     Raises:
         RuleError: a setting is missing, unknown or out of range.
+        ScheduleError: a text is no number and no schedule.
 
     Example:
         >>> import jax, optax
@@ -73,8 +75,8 @@ def momentum(
     """
     optax = require("optax", extra="optax", why="make an Optax transformation")
     given = {**settings, **{k: v for k, v in (("lr", lr), ("mu", mu)) if v is not None}}
-    method, rate = _method(rule, given, decoupled_weight_decay)
-    numbers = _Numbers(method, rate, weight_decay, decoupled_weight_decay)
+    method, rate = _method(rule, {k: _read(v) for k, v in given.items()}, decoupled_weight_decay)
+    numbers = _Numbers(method, rate, _read(weight_decay), decoupled_weight_decay)
     _check_begin(numbers)
 
     def init(params: Tree) -> MomentumState:
@@ -252,6 +254,11 @@ def _jax() -> Any:
 
 def _traced(value: Any) -> bool:
     return isinstance(value, _jax().core.Tracer)
+
+
+def _read(setting: Value | str) -> Value:
+    """Return the number, schedule or function that came in; text is read, never run."""
+    return parse(setting) if isinstance(setting, str) else setting
 
 
 def _rule(rule: AnyRule) -> tuple[Rule, dict[str, Value]]:

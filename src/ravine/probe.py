@@ -61,38 +61,45 @@ def probe(factory: Any, *, asked: Mapping[str, Any] | None = None) -> Probed:
     """
     machine = machine_of(factory, asked or {})
     seen = linearity(machine)
-    found = faults.of_look(seen) if seen.repeats else []
     skipped = skips(machine, seen.unit, seen.tolerance) if seen.repeats else {}
-    common: dict[str, Any] = {
+    found = [*(faults.of_look(seen) if seen.repeats else ()), *faults.of_skips(skipped)]
+    told = _no_method(seen) or _linear(machine, seen)
+    common = {
         "asked": machine.asked,
         "skipped": skipped,
         "skip_harmless": harmless(skipped),
         "misfit": seen.misfit,
     }
-    found += faults.of_skips(skipped)
+    return Probed(machine.name, **{**common, **told, "findings": (*found, *told.get("findings", ()))})
 
-    def told(kind: str, how: str, **more: Any) -> Probed:
-        return Probed(machine.name, kind, how, **{**common, "findings": tuple(found), **more})
 
+def _no_method(seen: Linearity) -> dict[str, Any]:
+    """Return what is told of one that is no linear method of single coordinates, nothing if it is one."""
     if not seen.moves:
-        return told("still", "no gradient moved a parameter")
+        return {"kind": "still", "how": "no gradient moved a parameter"}
     if not seen.repeats:
-        return told("random", "two equal runs from the same start ended at different points")
+        return {"kind": "random", "how": "two equal runs from the same start ended at different points"}
     if not seen.linear:
-        return told("nonlinear", seen.how)
+        return {"kind": "nonlinear", "how": seen.how}
     if seen.drift:
-        return told("drifting", f"from 0, without gradients, it got as far as {seen.drift:.3g}")
+        return {"kind": "drifting", "how": f"from 0, without gradients, it got as far as {seen.drift:.3g}"}
     if seen.coupled:
-        return told("coupled", "a coordinate moved otherwise when the gradients of the others were left out")
+        how = "a coordinate moved otherwise when the gradients of the others were left out"
+        return {"kind": "coupled", "how": how}
+    return {}
+
+
+def _linear(machine: Machine, seen: Linearity) -> dict[str, Any]:
+    """Return what is told of a linear optimizer, by whether its numbers stay and how many buffers it needs."""
     when = timing(machine, seen.unit, seen.tolerance)
     if when.changes:
-        return told("changing", when.how, **_settled(machine, seen, when))
+        return {"kind": "changing", "how": when.how, **_settled(machine, seen, when)}
     numbers = fit(machine, seen.unit, seen.tolerance, seen.alike)
     if numbers is None:
-        return told("buffers", "one buffer does not explain the moves", order=order(machine, seen.unit, seen.alike))
-    made = _identified(machine, seen, when, numbers)
-    found += made.pop("findings")
-    return told("momentum" if numbers.remembers else "descent", _how(numbers), **made, findings=tuple(found))
+        buffers = order(machine, seen.unit, seen.alike)
+        return {"kind": "buffers", "how": "one buffer does not explain the moves", "order": buffers}
+    kind = "momentum" if numbers.remembers else "descent"
+    return {"kind": kind, "how": _how(numbers), **_identified(machine, seen, when, numbers)}
 
 
 def _settled(machine: Machine, seen: Linearity, when: Timing) -> dict[str, Any]:
@@ -103,13 +110,17 @@ def _settled(machine: Machine, seen: Linearity, when: Timing) -> dict[str, Any]:
     if numbers is None:
         return {}
     wanted, ascends = _downhill(momentum_of(numbers, NONE))
-    return {"response": wanted, "alike": tuple(candidates(wanted, machine.asked, seen.tolerance)), "ascends": ascends}
+    same = tuple(candidates(wanted, machine.asked, seen.tolerance))
+    grows = tuple(faults.of_growth(wanted.a, numbers.misfit))
+    return {"response": wanted, "alike": same, "ascends": ascends, "findings": grows}
 
 
 def _identified(machine: Machine, seen: Linearity, when: Timing, numbers: Fit) -> dict[str, Any]:
     """Return everything that is known of a linear optimizer with one buffer or none."""
     pulled = _pulled(machine, seen, numbers)
     wanted, ascends = _downhill(momentum_of(numbers, pulled))
+    if ascends:  # what is added to the gradient is added to its opposite then
+        pulled = pulled._replace(coupled=-pulled.coupled)
     same = _candidates(wanted, machine, pulled, seen.tolerance)
     after = _changes(machine, same, seen, pulled, ascends)
     rules = _sorted(after.methods, machine.asked)
@@ -117,6 +128,7 @@ def _identified(machine: Machine, seen: Linearity, when: Timing, numbers: Fit) -
         wanted = wanted._replace(c=wanted.c / pulled.shrink)
     lr = next((float(machine.asked[k]) for k in ("lr", "learning_rate") if k in machine.asked), None)
     findings: list[Finding] = [
+        *faults.of_growth(wanted.a, numbers.misfit),
         *faults.of_momentum(numbers.remembers, machine.asked),
         *faults.of_lr(after, tuple(same), machine.asked),
         *faults.of_first_step(when, numbers),
@@ -163,8 +175,11 @@ def _looks(method: Method) -> bool:
 
 
 def _downhill(wanted: Response) -> tuple[Response, bool]:
-    """Return the response of descent, and whether it was one of ascent, by where a constant gradient leads."""
-    ascends = bool((wanted.c - wanted.b) * (1 - wanted.a) < 0)
+    """Return the response of descent, and whether it was one of ascent, by where a constant gradient leads in the end.
+
+    Its moves tend to (b - c)/(1 - a), and where the velocity grows, a > 1, to multiples of a^t·(a·b - c)/(a - 1).
+    """
+    ascends = bool(max(wanted.a, 1.0) * wanted.b - wanted.c > 0)
     return (Response(wanted.a, -wanted.b, -wanted.c), True) if ascends else (wanted, False)
 
 

@@ -1,4 +1,4 @@
-"""A torch optimizer as a black box, through parameters that hold a matrix and a vector."""
+"""A torch optimizer as a black box, through parameters that hold two matrices and a vector."""
 
 import contextlib
 import warnings
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ravine.errors import ProbeError, reason, require
-from ravine.probing.machines import NOTHING, OVERFLOW, Event, Machine, joined, split
+from ravine.probing.machines import NOTHING, OVERFLOW, SIZE, Event, Machine, joined, split
 from ravine.surfaces.interface import Array
 
 Factory = Callable[[list[Any]], Any]
@@ -38,12 +38,12 @@ def is_optimizer(made: Any) -> bool:
 
 
 def _parts(torch: Any, factory: Factory, name: str) -> int:
-    """Return 2 if it takes a matrix and a vector, 1 if matrices alone; raises `ProbeError` if it takes neither."""
+    """Return 3 if it takes matrices and a vector, 2 if matrices alone; raises `ProbeError` if it takes neither."""
     said = None
     with _watched(torch):
-        for parts in (2, 1):
+        for parts in (3, 2):
             try:
-                if is_optimizer(factory(_parameters(torch, np.ones(15), parts))):
+                if is_optimizer(factory(_parameters(torch, np.ones(SIZE), parts))):
                     return parts
             except Exception as error:
                 said = said or error
@@ -119,7 +119,7 @@ class _Played:
             for p in self.params:
                 p.grad = None
             return
-        for p, part in zip(self.params, split(np.full(15, np.inf) if event is OVERFLOW else event), strict=False):  # type: ignore[arg-type]
+        for p, part in zip(self.params, split(np.full(SIZE, np.inf) if event is OVERFLOW else event), strict=False):  # type: ignore[arg-type]
             p.grad = self.torch.tensor(part * (self.scaler.get_scale() if self.scaler else 1.0), dtype=p.dtype)
 
     def step(self) -> None:

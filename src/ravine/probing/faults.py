@@ -6,6 +6,8 @@ from typing import Any
 from ravine.probing.changes import Changes
 from ravine.probing.identify import Decay, Fit
 from ravine.probing.linearity import Linearity
+from ravine.probing.machines import ENTRIES
+from ravine.probing.match import tidy
 from ravine.probing.probed import Finding
 from ravine.probing.skips import sentence
 from ravine.probing.timing import Timing
@@ -23,6 +25,17 @@ def of_momentum(remembers: bool, asked: Mapping[str, Any]) -> list[Finding]:
         return []
     said = f"{key}={asked[key]:g} was asked for, but no past gradient acts: momentum is without effect"
     return [Finding("momentum-without-effect", said, True)]
+
+
+def of_growth(a: float, misfit: float) -> list[Finding]:
+    """Say that the velocity does not fade: that it keeps all of itself at each step, or more."""
+    if abs(a) < 1 - max(SINGLE, misfit):
+        return []
+    if abs(a) > 1 + max(SINGLE, misfit):
+        said = f"the velocity grows by itself, {abs(a):.6g} times at each step, also without gradients"
+    else:
+        said = "the velocity never fades: it holds every gradient whole, however old"
+    return [Finding("velocity-grows", f"{said} (a = {tidy(a):.6g}); take a momentum from 0 to below 1", True)]
 
 
 def of_lr(seen: Changes | None, methods: tuple[Method, ...], asked: Mapping[str, Any]) -> list[Finding]:
@@ -123,9 +136,9 @@ def of_look(seen: Linearity) -> list[Finding]:
         said = f"it computes with about {seen.misfit:.1g} of rounding, not in the parameters' double precision"
         made.append(Finding("single-precision", said, False))
     if not seen.alike.all():
-        made.append(
-            Finding("coordinates-differ", "some parameters move otherwise: a vector is not a matrix to it", False)
-        )
+        matrices = seen.alike[: 2 * ENTRIES].all()
+        why = "a vector is not a matrix to it" if matrices else "equal gradients do not move them equally"
+        made.append(Finding("coordinates-differ", f"some parameters move otherwise: {why}", False))
     if seen.coupled:
         made.append(Finding("coordinates-coupled", "gradients of other coordinates change how one moves", False))
     return made

@@ -130,6 +130,8 @@ def _of_file(text: str, asked: Mapping[str, Any]) -> Machine:
         found = bool(path) and file.is_file()
     except (OSError, RuntimeError, ValueError):  # a name too long, a home of nobody, a zero byte
         found = False
+    if not found and (path.endswith(".py") or "/" in path):
+        raise ProbeError(f"there is no file {shown(path)}; write path/to/file.py:function")
     if not found:
         raise ProbeError(
             f"cannot probe {shown(text)}; write torch:SGD(lr=0.1,momentum=0.9), optax:sgd(learning_rate=0.1) or "

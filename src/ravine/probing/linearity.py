@@ -18,7 +18,13 @@ LINEAR = 1e-4  # of the movement: an optimizer that computes in single precision
 PLAIN = 0.01  # of the movement: a failure that is told as it stands, the plainest test first
 FINEST = 1e-9  # what is asked of double precision, of the movement
 ROUNDING = 1e-4  # of what the parameters do by themselves: a movement smaller than that is not known to many digits
-FACTORS = (2.0, -1.0, 2.0**-10, 2.0**10)
+LARGEST = 2.0**500  # of a movement whose square is still a number
+FACTORS = {  # of the gradient: what to call it, and how far it is to move
+    2.0: ("twice the gradient", "twice as far", "2"),
+    -1.0: ("the opposite gradient", "as far the other way", "-1"),
+    2.0**-10: ("a 1024th of the gradient", "a 1024th as far", "1/1024"),
+    2.0**10: ("1024 times the gradient", "1024 times as far", "1024"),
+}
 
 
 class Linearity(NamedTuple):
@@ -49,12 +55,8 @@ def linearity(machine: Machine) -> Linearity:
     told: list[tuple[float, str]] = []
     for k in FACTORS:
         scaled = machine.run(x0, events(k * one)) - free
-        told.append(
-            (
-                apart(scaled, k * moved, max(abs(k) * size, rounding)),
-                f"{_times(k)} moved {_far(ratio(scaled, moved), k)}",
-            )
-        )
+        off = apart(scaled, k * moved, max(abs(k) * size, rounding))
+        told.append((off, _scaled(k, ratio(scaled, moved), off)))
     both, second = (machine.run(x0, events(g)) - free for g in (one + other, other))
     off = apart(both, moved + second, max(size, rounding))
     told.append((off, f"the sum of two gradients moved {_percent(off)} otherwise than the sum of their movements"))
@@ -82,6 +84,11 @@ def _unit(machine: Machine, x0: Array, zero: list[Event]) -> tuple[float | None,
         raise ProbeError(f"{machine.name} leaves the finite numbers within {STEPS} steps; probe it with a smaller lr")
     moved, again = seen - free, once_more - free
     far = extent(moved)
+    if far > LARGEST:
+        raise ProbeError(
+            f"{machine.name} moves parameters by {far:.1g} within {STEPS} steps, and the squares of that overflow; "
+            "probe it with a smaller lr or momentum"
+        )
     if far == 0:
         return None, True
     return power(1 / far), apart(moved, again, far) < FINEST
@@ -103,14 +110,15 @@ def _coordinates(machine: Machine, unit: float, zero: list[Event], tolerance: fl
     return coupled, np.array(alike)
 
 
-def _times(k: float) -> str:
-    return {2.0: "twice the gradient", -1.0: "the opposite gradient", 2.0**10: "1024 times the gradient"}.get(
-        k, "a 1024th of the gradient"
-    )
-
-
-def _far(measured: float, k: float) -> str:
-    return f"{measured:.3g} times as far, not {f'1/{1 / k:.0f}' if 0 < k < 1 else f'{k:.0f}'}"
+def _scaled(k: float, measured: float, off: float) -> str:
+    """Say how far k times the gradient moved, `measured` times as far as the gradient itself."""
+    what, wanted, number = FACTORS[k]
+    seen = f"{measured:.3g}"
+    if seen == f"{k:.3g}":  # only a few coordinates differ, or all by little
+        return f"{what} moved {_percent(off)} otherwise than {wanted}"
+    if seen == "1":
+        return f"{what} moved just as far, not {wanted}"
+    return f"{what} moved {seen} times as far, not {number}"
 
 
 def _percent(off: float) -> str:

@@ -13,9 +13,10 @@ import numpy as np
 
 from ravine.surfaces.interface import Array
 
-MATRIX, VECTOR = (4, 3), (3,)  # what is optimized: a matrix and a vector, in one long row of coordinates
+# What is optimized, in one long row of coordinates: two matrices of one shape, which some optimizers mix up, and a vector.
+MATRIX, VECTOR = (4, 3), (3,)
 ENTRIES = MATRIX[0] * MATRIX[1]
-SIZE = ENTRIES + VECTOR[0]
+SIZE = 2 * ENTRIES + VECTOR[0]
 
 
 class Skip:
@@ -48,9 +49,10 @@ class Machine:
             return self.play(x0, events, scaled)
 
 
-def split(coordinates: Array) -> tuple[Array, Array]:
-    """Return the matrix and the vector of one long row of coordinates."""
-    return coordinates[:ENTRIES].reshape(MATRIX), coordinates[ENTRIES:]
+def split(coordinates: Array) -> tuple[Array, Array, Array]:
+    """Return the two matrices and the vector of one long row of coordinates."""
+    one, twin, vector = np.split(coordinates, [ENTRIES, 2 * ENTRIES])
+    return one.reshape(MATRIX), twin.reshape(MATRIX), vector
 
 
 def joined(*parts: Any) -> Array:

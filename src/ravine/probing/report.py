@@ -20,6 +20,7 @@ KINDS = {
     "still": "does not move",
 }
 WIDTH = 13
+FEW = 3  # rules that are listed where many are the same
 
 AnyProbed = Any  # a `Probed`, which stands above and prints itself with this
 
@@ -60,17 +61,23 @@ def _rule(found: AnyProbed) -> str:
     if found.rules:
         return _text(found.rules[0])
     if found.kind == "changing":
-        return f"in the long run {_names(found.alike)}"
+        return f"in the long run {_few(found.alike)}"
     return f"{_text(found.alike[0])} as long as no setting changes, and none of the table then"
 
 
 def _alike(found: AnyProbed) -> str:
     others = () if found.kind in ("descent", "changing") else found.alike if found.rules else found.alike[1:]
-    return f"{_names(others)}; told apart by changing {' and '.join(found.varied)}" if others and found.varied else ""
+    return f"{_few(others)}; told apart by changing {' and '.join(found.varied)}" if others and found.varied else ""
 
 
 def _names(methods: Sequence[Method]) -> str:
     return ", ".join(map(_text, methods))
+
+
+def _few(methods: Sequence[Method]) -> str:
+    """Name the first rules and count the others; `summary` has them all."""
+    more = len(methods) - FEW
+    return _names(methods[:FEW]) + (f" and {more} more" if more > 0 else "")
 
 
 def _same(found: AnyProbed) -> str:
