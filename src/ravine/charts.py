@@ -6,8 +6,10 @@ simulation of the update as its paper prints it.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
-from ravine.rules import RULES, Row, Rule, table
+from ravine.errors import RuleError, shown
+from ravine.rules import RULES, Method, Row, Rule, read, table
 from ravine.schedules import Number
 
 ROUNDING = 1e-9  # a setting on the border of its range may lie this far beyond it, as a part of itself
@@ -76,3 +78,29 @@ CHARTS: Mapping[str, Rule] = table(
 )
 
 EVERY: Mapping[str, Rule] = {**RULES, **CHARTS}  # what can be converted: the table and the charts
+
+
+def rule_of(rule: Any) -> tuple[Rule, dict[str, Any]]:
+    """Return the rule that an optimizer was asked for, and the settings that came with it.
+
+    Args:
+        rule: a name, a text with settings, a rule, a method, or a function of yours that returns a row.
+
+    Raises:
+        RuleError: it is none of these.
+
+    Example:
+        >>> found, settings = rule_of("qhm:nu=0.7")
+        >>> found.name, settings
+        ('qhm', {'nu': 0.7})
+    """
+    if isinstance(rule, str):
+        found, settings = read(rule, EVERY)
+        return found, dict(settings)
+    if isinstance(rule, Method):
+        return rule.rule, dict(rule.settings)
+    if isinstance(rule, Rule):
+        return rule, {}
+    if callable(rule):
+        return Rule(getattr(rule, "__name__", "yours"), rule, "a rule of yours", "yours"), {}
+    raise RuleError(f"rule= takes a name, a rule, a method or a function that returns a row, got {shown(rule)}")

@@ -71,13 +71,29 @@ def parse(text: str) -> Guest:
     return Guest(found[1], found[2], settings)
 
 
-def _torch(guest: Guest, start: Array, gradient: Gradient, value: Callable[[Array], float]) -> Walker:
-    torch = require("torch", extra="torch", why="race torch's optimizers")
-    kinds = {
+def torch_kinds(torch: Any) -> dict[str, Any]:
+    """Return torch's optimizers by name."""
+    return {
         k: v
         for k, v in vars(torch.optim).items()
         if isinstance(v, type) and issubclass(v, torch.optim.Optimizer) and k != "Optimizer"
     }
+
+
+def optax_maker(optax: Any, name: str) -> tuple[Any, str]:
+    """Return what makes an optimizer of optax, or None and a hint at what was probably meant."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of names that optax has moved
+        make = getattr(optax, name, None) if not name.startswith("_") else None
+    if callable(make):
+        return make, ""
+    known = [k for k, v in vars(optax).items() if callable(v) and k.islower() and not k.startswith("_")]
+    return None, f"{nearest(name, known).split('Known')[0]}see optax's list"
+
+
+def _torch(guest: Guest, start: Array, gradient: Gradient, value: Callable[[Array], float]) -> Walker:
+    torch = require("torch", extra="torch", why="race torch's optimizers")
+    kinds = torch_kinds(torch)
     if guest.rule not in kinds:
         raise RuleError(f"torch.optim has no optimizer {shown(guest.rule)}; {nearest(guest.rule, kinds)}")
     point = torch.tensor(start, dtype=torch.float64, requires_grad=True)
@@ -109,14 +125,9 @@ def _optax(guest: Guest, start: Array, gradient: Gradient, value: Callable[[Arra
     jax = require("jax", extra="optax", why="race optax's optimizers")
     from ravine.surfaces.by_jax import double
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of names that optax has moved
-        make = getattr(optax, guest.rule, None) if not guest.rule.startswith("_") else None
-    if not callable(make):
-        known = [k for k, v in vars(optax).items() if callable(v) and k.islower() and not k.startswith("_")]
-        raise RuleError(
-            f"optax has no optimizer {shown(guest.rule)}; {nearest(guest.rule, known).split('Known')[0]}see optax's list"
-        )
+    make, hint = optax_maker(optax, guest.rule)
+    if make is None:
+        raise RuleError(f"optax has no optimizer {shown(guest.rule)}; {hint}")
     with double(jax):
         try:
             optimizer = optax.with_extra_args_support(make(**guest.settings))

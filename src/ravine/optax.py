@@ -12,9 +12,9 @@ import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ravine.charts import EVERY
+from ravine.charts import rule_of
 from ravine.errors import RuleError, ScheduleError, require, shown
-from ravine.rules import RULES, Method, Row, Rule, read
+from ravine.rules import RULES, Method, Row, Rule
 from ravine.schedules import Number, Schedule, Value, at, parse
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def factory(rule: AnyRule) -> Callable[..., "optax.GradientTransformation"]:
         >>> sorted(state.hyperparams)
         ['lr', 'mu', 'nu', 'weight_decay']
     """
-    found, given = _rule(rule)
+    found, given = rule_of(rule)
 
     def make(**settings: Value) -> "optax.GradientTransformation":
         everything: dict[str, Any] = {**given, **settings}
@@ -261,23 +261,9 @@ def _read(setting: Value | str) -> Value:
     return parse(setting) if isinstance(setting, str) else setting
 
 
-def _rule(rule: AnyRule) -> tuple[Rule, dict[str, Value]]:
-    """Return the rule that was asked for and the settings that came with it."""
-    if isinstance(rule, str):
-        found, settings = read(rule, EVERY)
-        return found, dict(settings)
-    if isinstance(rule, Method):
-        return rule.rule, dict(rule.settings)
-    if isinstance(rule, Rule):
-        return rule, {}
-    if callable(rule):
-        return Rule(getattr(rule, "__name__", "yours"), rule, "a rule of yours", "yours"), {}
-    raise RuleError(f"rule takes a name, a rule, a method or a function that returns a row, got {shown(rule)}")
-
-
 def _method(rule: AnyRule, given: dict[str, Value], decoupled: bool) -> tuple[Method, Value]:
     """Return the method and its lr; a traced setting stands as a function of the step, so that its range is not asked."""
-    found, with_it = _rule(rule)
+    found, with_it = rule_of(rule)
     if twice := sorted(with_it.keys() & given.keys()):
         raise RuleError(f"{found.name}: {twice[0]} is given twice; leave it out of the rule or of the call")
     values = {**with_it, **given}

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from ravine.cli.checkpoints import convert_file, is_checkpoint
-from ravine.cli.options import JsonOption, StartOption, StepsOption, columns, file_free, points, print_json
+from ravine.cli.options import JsonOption, StartOption, StepsOption, columns, file_free, points, print_json, write_json
 from ravine.errors import ConvertError
 
 SUFFIXES = ("png", "svg", "pdf", "json")
@@ -86,7 +86,7 @@ def convert(
     if demo or surface or start or picture:
         told["demo"] = _demo(found, surface, start, steps, out if picture else None)
     if out is not None and not picture:
-        _write(told, out)
+        write_json(told, out)
     if json:
         print_json(told)
         return
@@ -140,15 +140,6 @@ def _demo(found: Any, surface: str, start: list[str] | None, steps: int, out: Pa
         "diverged": dict(zip(("from", "to"), shown.diverged, strict=True)),
         "verdict": shown.verdict,
     }
-
-
-def _write(told: dict[str, Any], out: Path) -> None:
-    import json
-
-    from ravine.files import aside
-
-    with aside(out) as file:
-        file.write_text(json.dumps(told, allow_nan=False), encoding="utf-8")
 
 
 def _print(found: Any, told: dict[str, Any]) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ravine.cli.options import JsonOption, file_free, print_json
+from ravine.cli.options import JsonOption, file_free, print_json, write_json
 from ravine.errors import ScheduleError
 
 SUFFIXES = ("json",)
@@ -39,12 +39,7 @@ def probe(
     out = file_free(out, SUFFIXES)
     found = run(optimizer, asked=_numbers(asked))
     if out is not None:
-        import json as writer
-
-        from ravine.files import aside
-
-        with aside(out) as file:
-            file.write_text(writer.dumps(found.summary(), allow_nan=False), encoding="utf-8")
+        write_json(found.summary(), out)
     if json:
         print_json(found.summary())
         return

@@ -100,6 +100,14 @@ def print_json(data: Any) -> None:
     print(json.dumps(data, allow_nan=False))
 
 
+def write_json(data: Any, out: Path) -> None:
+    """Write one JSON object into a file, whole or not at all."""
+    from ravine.files import aside
+
+    with aside(out) as file:
+        file.write_text(json.dumps(data, allow_nan=False), encoding="utf-8")
+
+
 @contextlib.contextmanager
 def progress(what: str, quiet: bool = False) -> Iterator[Callable[[int, int], object] | None]:
     """Show a progress bar with the time left while something long runs, if somebody is looking."""

@@ -93,11 +93,7 @@ def _of_text(text: str, asked: Mapping[str, Any]) -> Machine:
 
 def _of_torch(guest: guests.Guest) -> Machine:
     torch = require("torch", extra="torch", why="probe torch's optimizers")
-    kinds = {
-        k: v
-        for k, v in vars(torch.optim).items()
-        if isinstance(v, type) and issubclass(v, torch.optim.Optimizer) and k != "Optimizer"
-    }
+    kinds = guests.torch_kinds(torch)
     if guest.rule not in kinds:
         raise ProbeError(f"torch.optim has no optimizer {shown(guest.rule)}; {nearest(guest.rule, kinds)}")
     return by_torch.machine(lambda params: kinds[guest.rule](params, **guest.settings), str(guest))
@@ -105,13 +101,9 @@ def _of_torch(guest: guests.Guest) -> Machine:
 
 def _of_optax(guest: guests.Guest) -> Machine:
     optax = require("optax", extra="optax", why="probe Optax transformations")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of names that optax has moved
-        make = getattr(optax, guest.rule, None) if not guest.rule.startswith("_") else None
-    if not callable(make):
-        known = [k for k, v in vars(optax).items() if callable(v) and k.islower() and not k.startswith("_")]
-        hint = nearest(guest.rule, known).split("Known")[0]
-        raise ProbeError(f"optax has no transformation {shown(guest.rule)}; {hint}see optax's list")
+    make, hint = guests.optax_maker(optax, guest.rule)
+    if make is None:
+        raise ProbeError(f"optax has no transformation {shown(guest.rule)}; {hint}")
     try:
         made = by_optax.injected(make, guest.settings)
     except RavineError:

@@ -58,15 +58,14 @@ class Watch:
             # These nodes hold the tensors behind the addresses, whatever becomes of the parameters.
             self.safe = all(p.requires_grad and p.is_leaf and not p.is_inference() for p in self.parameters)
             self.nodes = [torch.autograd.graph.get_gradient_edge(p) for p in self.parameters] if self.safe else []
-        self.grads = [p.grad for p in self.parameters]
-        self.places = [p.data_ptr() for p in self.parameters]
-        self.slopes = [_place(g) for g in self.grads]
+        grads = [p.grad for p in self.parameters]
+        places, slopes = [p.data_ptr() for p in self.parameters], [_place(g) for g in grads]
         nothing = _nothing()
         self.seen = [
             np.array(column, np.int64)
-            for column in ([nothing if g is None else g._cdata for g in self.grads], self.places, self.slopes)
+            for column in ([nothing if g is None else g._cdata for g in grads], places, slopes)
         ]
-        self.rows = list(zip(self.parameters, self.grads, self.places, self.slopes, strict=True))
+        self.rows = list(zip(self.parameters, grads, places, slopes, strict=True))
         # Where libtorch's answer is not Python's, it is not asked again.
         asked = _compiled() if self.safe and len(behind) > FEW else None
         self.ask = asked if asked and self._same(asked, False) else None

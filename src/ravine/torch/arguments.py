@@ -8,12 +8,18 @@ import torch
 
 from ravine.errors import RuleError, nearest, shown
 from ravine.rules import Row, Rule
-from ravine.torch.numbers import CORRECTED, KEPT, KEYS, LIKE_TORCH, Group, dtype_of, key_of, rule_named
-
-
-def buffer_name(group: Group) -> str:
-    """Return what the buffer is called in the state: as torch's only if it means the same."""
-    return "momentum_buffer" if group["rule"] in LIKE_TORCH else "velocity"
+from ravine.torch.numbers import (
+    CORRECTED,
+    KEPT,
+    KEYS,
+    LIKE_TORCH,
+    PLAIN,
+    Group,
+    buffer_name,
+    dtype_of,
+    key_of,
+    rule_named,
+)
 
 
 def check_marker(rule: str | None, saved: Group, buffers: bool) -> None:
@@ -35,7 +41,7 @@ def check_shapes(group: Group, saved: Group, state: Mapping[Any, Any]) -> None:
     """Refuse a saved buffer that is not shaped like its parameter; of a distributed one it may hold a part."""
     for p, number in zip(group["params"], saved["params"], strict=False):
         held = state.get(number, {}).get(buffer_name(group))
-        if type(p) in (torch.Tensor, torch.nn.Parameter) and isinstance(held, torch.Tensor) and held.shape != p.shape:
+        if type(p) in PLAIN and isinstance(held, torch.Tensor) and held.shape != p.shape:
             raise RuleError(
                 f"the saved {buffer_name(group)} of parameter {number} has shape {tuple(held.shape)}, the parameter "
                 f"{tuple(p.shape)}; load the state of this model"

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ravine.torch.loops import dense, update
-from ravine.torch.numbers import Plan
+from ravine.torch.numbers import PLAIN, Plan
 
 ALIGNED = 64  # bytes, a cache line
 LOOKED = 16  # buffers that a step looks for; a replaced one of more than these is found within some steps
@@ -22,7 +22,7 @@ State = MutableMapping[Tensor, dict[str, Any]]
 
 def movable(parameters: Iterable[Tensor]) -> list[Tensor]:
     """Return those that can be moved: plain dense tensors that share their memory with nobody else, and are trained."""
-    plain = [p for p in parameters if type(p) in (Tensor, torch.nn.Parameter) and p.layout == torch.strided]
+    plain = [p for p in parameters if type(p) in PLAIN and p.layout == torch.strided]
     plain = [p for p in plain if p.requires_grad or p.grad is not None]
     sharing: dict[int, list[Tensor]] = {}
     for p in plain:
@@ -100,7 +100,7 @@ class Bucket:
         return memory.as_strided(p.size(), p.stride(), self.ends[i]).data
 
     def _place(self, p: Tensor, i: int) -> None:
-        """Move a parameter into this memory, and its buffer if it has one."""
+        """Move a parameter into this memory."""
         view = self._view(self.x, p, i)
         view.copy_(p.data)
         p.data = view
@@ -159,9 +159,7 @@ class Bucket:
                 self._buffer(p, i)
         for i, (p, slope) in enumerate(zip(self.parameters, self.slopes, strict=True)):
             if p.data_ptr() != self._place_of(self.x, i):
-                view = self._view(self.x, p, i)
-                view.copy_(p.data)
-                p.data = view
+                self._place(p, i)
             g = p.grad
             if g is not None and g.layout != torch.strided:
                 self.others.append(i)

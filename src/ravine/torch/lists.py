@@ -6,9 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ravine.torch.arguments import buffer_name
 from ravine.torch.loops import alike, fusable, update, update_each, update_fused, update_many
-from ravine.torch.numbers import Group, Plan, dtype_of
+from ravine.torch.numbers import Group, Plan, buffer_name, dtype_of
 
 State = MutableMapping[Tensor, dict[str, Any]]
 

@@ -7,9 +7,7 @@ import torch
 from torch import Tensor
 
 from ravine.schedules import Number
-from ravine.torch.numbers import Group, Pass
-
-_PLAIN = (Tensor, torch.nn.Parameter)
+from ravine.torch.numbers import PLAIN, Group, Pass
 
 
 def update(x: Tensor, g: Tensor, v: Tensor | None, numbers: Pass, dtype: torch.dtype | None = None) -> Tensor | None:
@@ -111,7 +109,7 @@ def fusable(x: Tensor, v: Tensor | None) -> bool:
     """
     g = x.grad
     v = x if v is None else v
-    if g is None or type(x) not in _PLAIN or g.is_sparse or v.is_sparse:
+    if g is None or type(x) not in PLAIN or g.is_sparse or v.is_sparse:
         return False
     if x.is_cpu and x.dtype not in (torch.float32, torch.float64):
         return False
@@ -151,7 +149,7 @@ def alike(xs: list[Any], gs: list[Any], vs: list[Any]) -> Iterator[tuple[list[An
     """
 
     def one(x: Any, g: Any, v: Any) -> bool:
-        return type(x) in _PLAIN and x.dtype is g.dtype and (v is None or v.dtype is x.dtype)
+        return type(x) in PLAIN and x.dtype is g.dtype and (v is None or v.dtype is x.dtype)
 
     if xs and all(map(one, xs, gs, vs)):
         for lists, _ in torch.optim.Optimizer._group_tensors_by_device_and_dtype([xs, gs, vs]).values():

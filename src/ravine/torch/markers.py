@@ -6,7 +6,7 @@ from typing import Any
 from ravine.charts import EVERY
 from ravine.conversion.dialects import FRAMEWORKS, Dialect, dialect, of_rule
 from ravine.errors import ConvertError, nearest, shown
-from ravine.torch.numbers import LIKE_TORCH
+from ravine.torch.numbers import LIKE_TORCH, buffer_name
 
 BUFFERS = ("momentum_buffer", "velocity")
 SIGNATURE = {"lr", "momentum", "dampening", "nesterov"}  # the keys of a param group of torch.optim.SGD
@@ -73,7 +73,7 @@ def buffer_of(entry: Mapping[str, Any], name: str, group: Mapping[str, Any], sou
         if key not in BUFFERS:
             raise ConvertError(f"the state of {shown(name)} holds {shown(key)}, which no momentum method keeps")
     marker = group.get("rule")
-    wanted = "momentum_buffer" if marker in LIKE_TORCH else "velocity"
+    wanted = buffer_name(group)
     for key, value in entry.items():
         if value is not None and key != wanted and not (source and "rule" not in group):
             raise ConvertError(

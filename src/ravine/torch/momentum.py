@@ -13,7 +13,6 @@ from ravine.charts import EVERY
 from ravine.errors import RuleError
 from ravine.rules import Rule
 from ravine.torch.arguments import (
-    buffer_name,
     check_marker,
     check_row,
     check_shapes,
@@ -32,6 +31,7 @@ from ravine.torch.numbers import (
     LR,
     Group,
     Plan,
+    buffer_name,
     check,
     dtype_of,
     factor,

@@ -17,15 +17,16 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ravine.charts import EVERY
+from ravine.charts import EVERY, rule_of
 from ravine.errors import RuleError, shown
-from ravine.rules import RULES, Method, Row, Rule, find, read
+from ravine.rules import RULES, Method, Row, Rule, find
 from ravine.schedules import Number, text_of
 
 KEYS = {"mu": "momentum", "tau": "dampening"}  # of a param group, where they are not our own letters
 LIKE_TORCH = (None, "sgd", "heavyball", "nesterov")  # the rules whose buffer means what torch.optim.SGD's does
 LR = 1e-3  # torch.optim.SGD's, where none is given
 ROUNDING = 2**-50  # of a product and a quotient
+PLAIN = (Tensor, torch.nn.Parameter)  # torch's own tensors, no distributed or other ones
 KEPT, CORRECTED = "kept", "corrected"
 
 Group = dict[str, Any]
@@ -63,18 +64,9 @@ class Plan(NamedTuple):
 
 def rule_named(rule: Any) -> tuple[Rule | None, dict[str, Any]]:
     """Return the rule that was asked for, and the settings that came with it; raises `RuleError` if it is none."""
-    if rule is None or isinstance(rule, Rule):
-        return rule, {}
-    settings: dict[str, Any]
-    if isinstance(rule, str):
-        found, given = read(rule, EVERY)
-        settings = {**given}
-    elif isinstance(rule, Method):
-        found, settings = rule.rule, {**rule.settings}
-    elif callable(rule):
-        return Rule(getattr(rule, "__name__", "yours"), rule, "a rule of yours", "yours"), {}
-    else:
-        raise RuleError(f"rule= takes a name, a rule, a method or a function that returns a row, got {shown(rule)}")
+    if rule is None:
+        return None, {}
+    found, settings = rule_of(rule)
     for key, value in settings.items():
         if callable(value):
             raise RuleError(
@@ -92,6 +84,11 @@ def key_of(letter: str) -> str:
 def dtype_of(group: Group) -> torch.dtype | None:
     """Return the dtype of a group's buffers where it is not the parameters'; it is kept as text, which every format has."""
     return getattr(torch, group["state_dtype"]) if group["state_dtype"] else None
+
+
+def buffer_name(group: Mapping[str, Any]) -> str:
+    """Return what the buffer is called in the state: as torch's only if it means the same."""
+    return "momentum_buffer" if group.get("rule") in LIKE_TORCH else "velocity"
 
 
 def own_rule(group: Group, rules: Mapping[str, Rule]) -> Rule:
