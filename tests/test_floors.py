@@ -20,8 +20,8 @@ FLOORS = """
     surfaces.by_torch surfaces.by_jax surfaces.callables surfaces surfaces.check surfaces.describe starts
     algebra.kinds algebra.direction algebra.limits algebra.optima algebra.forms
     algebra.products algebra.noise algebra
-    hollows prediction verdict places predict axes boundary ranges guests stepper cells result components race
-    phasemap _template _lanes _kernels walking phase export
+    hollows prediction phrases verdict outlook places predict axes boundary ranges guests stepper tracing cells result
+    components race phasemap _template _lanes _kernels walking phase export
     conversion conversion.inverse conversion.equal conversion.difference conversion.stepwise conversion.remarks convert
     conversion.table conversion.dialects conversion.arrays conversion.snapshot conversion.crossing conversion.layout
     conversion.record conversion.optax_state

@@ -426,6 +426,7 @@ def test_on_the_limit_nothing_is_divided_by_rounding() -> None:
         ("spectrum(1e-300,1e300)", "-r", "nag:lr=0.1,mu=0.9", "-r", "qhm:lr=0.1,mu=0.9,nu=0.7"),
         ("x^2+y^2", "-r", "qhm:lr=1e-300,mu=0.99999999999,nu=1e300", "--at", "0,0"),
         ("x^2+y^2", "-r", "triple:L=1e300,m=1e-300"),
+        ("bowl", "-r", "sgd:lr=step(1e308,0.5,10)"),
     ],
     ids=" ".join,
 )

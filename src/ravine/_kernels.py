@@ -23,10 +23,11 @@ from typing import Any
 
 import numpy as np
 
-from ravine._lanes import LANES, Pattern, source
+from ravine._lanes import LANES, source
 from ravine.cells import Walked, unwalked
 from ravine.rules import Row
 from ravine.surfaces.interface import Array, Surface
+from ravine.tracing import Pattern
 
 Fill = Callable[..., None]
 SAFE = 300  # decimal digits below which a polynomial of a point inside the ball is a finite number

@@ -15,14 +15,12 @@ import sympy as sp
 
 from ravine.cells import BLOCK
 from ravine.rules import Row
-from ravine.stepper import step
-from ravine.surfaces.expression import Printer, gradient, statements
-from ravine.surfaces.interface import Array, Surface
+from ravine.surfaces.expression import Printer
+from ravine.surfaces.interface import Surface
+from ravine.tracing import Lines, Pattern, looked_at, moved, slopes_of
 
 LANES = 64  # cells side by side: with 32 or fewer LLVM unrolls the whole loop, which is slower
 MOST_TURNED = 12  # coordinates of a turned quadratic, whose expression has half their square as terms
-
-Pattern = tuple[int | None, ...]  # of a row: 0 or 1 where every cell has that number, None where they differ
 
 
 class LanePrinter(Printer):
@@ -33,35 +31,6 @@ class LanePrinter(Printer):
 
     def _print_cos(self, expr: Any) -> str:
         return f"_cos({self._print(expr.args[0])})"
-
-
-class Trace:
-    """Write down what is computed with its words, one operation a line."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def word(self, code: str) -> "Word":
-        """Give a name to the value of some code."""
-        name = f"s{len(self.lines)}"
-        self.lines.append(f"{name} = {code}")
-        return Word(name, self)
-
-
-class Word:
-    """Stand for a number of the program that is being traced."""
-
-    def __init__(self, name: str, trace: Trace) -> None:
-        self.name, self.trace = name, trace
-
-    def __add__(self, other: "Word") -> "Word":
-        return self.trace.word(f"{self.name} + {other.name}")
-
-    def __mul__(self, other: "Word") -> "Word":
-        return self.trace.word(f"{self.name} * {other.name}")
-
-    def __rmul__(self, number: int) -> "Word":  # a row's 1, or a 0 that the stepper does not leave out
-        return self if number == 1 else self.trace.word(f"{float(number)} * {self.name}")
 
 
 def expressed(surface: Surface) -> Surface:
@@ -94,53 +63,12 @@ def pattern_of(row: Row) -> Pattern:
     return tuple(found)
 
 
-def looked_at(surface: Surface) -> list[str]:
-    """Write the lines that set f to the value at x."""
-    lines = statements(_variables(surface), [surface.expression], _printer(), mark="f")
-    return [f"{'f' if name == 'out[0]' else name} = {code}" for name, code in lines]
-
-
-def slopes_of(surface: Surface, names: Sequence[str]) -> list[str]:
-    """Write the lines that set g0, g1, … to the gradient at the point with these names."""
-    variables = _variables(surface)
-    lines = [f"y{i} = {name}" for i, name in enumerate(names)]
-    for name, code in statements(variables, gradient(surface.expression, variables), _printer(), at="y", mark="g"):
-        lines.append(f"{'g' + name[4:-1] if name.startswith('out') else name} = {code}")
-    return lines
-
-
-def moved(surface: Surface, pattern: Pattern) -> list[str]:
-    """Write one step of one cell, traced from the stepper: new x0, …, v0, … from old ones."""
-    trace, n = Trace(), surface.dim
-
-    def slopes(at: Array, out: Array) -> None:
-        trace.lines += slopes_of(surface, [word.name for word in at[:, 0]])
-        out[:, 0] = [Word(f"g{i}", trace) for i in range(n)]
-
-    x, v = (_words([Word(f"{letter}{i}", trace) for i in range(n)]) for letter in "xv")
-    x_next, v_next, g = np.empty_like(x), np.empty_like(x), np.empty_like(x)
-    row = Row(
-        *(Word(name, trace) if fixed is None else fixed for name, fixed in zip(Row._fields, pattern, strict=True))
-    )
-    step(row, x, v, slopes, x_next, v_next, g)
-    lines = [f"v{i} = {word.name}" for i, word in enumerate(v_next[:, 0])]
-    return [*trace.lines, *lines, *(f"x{i} = {word.name}" for i, word in enumerate(x_next[:, 0]))]
-
-
-def _variables(surface: Surface) -> list[Any]:
-    """Return the symbols of the coordinates as the expression has them."""
-    known = {symbol.name: symbol for symbol in surface.expression.free_symbols}
-    return [known.get(name) or sp.Symbol(name) for name in surface.variables]
-
-
-def _words(words: list[Word]) -> Array:
-    column = np.empty((len(words), 1), object)
-    column[:, 0] = words
-    return column
-
-
 def _printer() -> LanePrinter:
     return LanePrinter({"fully_qualified_modules": True})
+
+
+def _assigned(lines: Lines) -> list[str]:
+    return [f"{name} = {code}" for name, code in lines]
 
 
 def source(surface: Surface, pattern: Pattern, watch: bool) -> str:
@@ -153,9 +81,11 @@ def source(surface: Surface, pattern: Pattern, watch: bool) -> str:
     """
     from ravine._template import TEMPLATE, WAVE
 
-    look, go = looked_at(surface), moved(surface, pattern)
+    printer, n = _printer(), surface.dim
+    look = _assigned(looked_at(surface, printer))
+    go = _assigned(moved(pattern, n, lambda names: slopes_of(surface, names, printer)))
     waves = any(name in " ".join(look + go) for name in ("_sin(", "_cos("))
-    xs, vs = ([f"{letter}{i}" for i in range(surface.dim)] for letter in "xv")
+    xs, vs = ([f"{letter}{i}" for i in range(n)] for letter in "xv")
     cells = [name for name, fixed in zip(Row._fields, pattern, strict=True) if fixed is None]
     state = xs + vs
     watched = ["bad"] if watch else []

@@ -22,7 +22,7 @@ def _snv(alpha: Number, beta1: Number, beta2: Number) -> Row:
 
 def _robust(L: Number, kappa: Number, rho: Number) -> Row:
     """Make the synthesized Nesterov that trades rate for robustness; at rho = 1 - 1/√kappa it is triple momentum."""
-    cube, step = rho**3, (1 - rho) ** 2 * (1 + rho)
+    cube, step = rho * rho * rho, (1 - rho) ** 2 * (1 + rho)
     return _snv(kappa * step / L, kappa * cube / (kappa - 1), cube / ((kappa - 1) * step))
 
 

@@ -45,6 +45,10 @@ class MapError(RavineError):
     """A map cannot be made: its axes, size, target or rule do not fit."""
 
 
+class PageError(RavineError):
+    """A page cannot be made: a surface without an expression, a guest, a setting that a browser cannot follow."""
+
+
 class DrawError(RavineError):
     """A picture cannot be drawn or written."""
 

@@ -1,6 +1,5 @@
 """What a prediction has to show: places, their directions, and how they are told."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,8 +19,29 @@ def setting(key: str, value: float, digits: int = 4) -> str:
     ('lr=0.1235', 'mu=0.9', 'mu=0.99999911')
     """
     if key == "mu" and 0 < 1 - value < 1e-2:
-        digits = max(digits, 2 - math.floor(math.log10(1 - value)) - 1)
+        digits = max(digits, 2 + _zeros(1 - value))
     return f"{key}={value:.{digits}g}"
+
+
+def _zeros(part: float) -> int:
+    """Return how many zeros follow the point of a number between 0 and 1."""
+    zeros = 0
+    while part < 0.1:
+        part, zeros = part * 10, zeros + 1
+    return zeros
+
+
+@dataclass(frozen=True)
+class Spot:
+    """Hold a point of a surface as a method meets it: nothing else of the surface enters a prediction."""
+
+    point: tuple[float, ...]
+    value: float
+    kind: str  # minimum, saddle, maximum, flat, kink, or slope where the point is not stationary
+    h: tuple[float, ...]  # curvatures, rising; 0 where a direction is flat
+    vectors: tuple[tuple[float, ...], ...]  # the direction of each, of unit length
+    kinks: tuple[bool, ...]  # along which the gradient jumps
+    quadratic: bool  # the surface is one, so that what is flat here is flat for ever
 
 
 @dataclass(frozen=True)
@@ -87,14 +107,10 @@ class Place:
     optimum: Best | None  # None without a positive curvature
     verdict: str
     noise_floor: float | None  # of all directions; None without noise, under schedules and on a slope
-    expected: Expected | None = field(compare=False)  # None on a slope
-    start: tuple[float, ...]  # of the expected curve
+    expected: Expected | None = field(default=None, compare=False)  # None on a slope
+    left: float | None = None  # the expected loss at the last step, None on a slope
+    start: tuple[float, ...] = ()  # of the expected curve
     notes: tuple[str, ...] = ()
-
-    @property
-    def left(self) -> float | None:
-        """Return the expected loss at the last step, None on a slope."""
-        return None if self.expected is None else float(self.expected.loss[-1])
 
     def summary(self) -> dict[str, Any]:
         """Return what `--json` prints of a place."""

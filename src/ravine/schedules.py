@@ -61,7 +61,7 @@ class Kind:
     name: str
     formula: Callable[..., Number]
     source: str
-    fits: Callable[..., bool] | None = None  # whether the numbers fit each other
+    fits: Callable[..., Any] | None = None  # whether the numbers fit each other
     misfit: str = ""  # the sentence for when they do not
 
     @property
@@ -100,7 +100,7 @@ SCHEDULES: dict[str, Kind] = {}
 
 
 def _schedule(
-    source: str, fits: Callable[..., bool] | None = None, misfit: str = ""
+    source: str, fits: Callable[..., Any] | None = None, misfit: str = ""
 ) -> Callable[[Callable[..., Number]], Kind]:
     def enter(formula: Callable[..., Number]) -> Kind:
         kind = Kind(formula.__name__, formula, source, fits, misfit)
@@ -156,11 +156,12 @@ def constant(xp: Any, t: Steps, value: Number) -> Number:
 
 @_schedule(
     "the blog post: mu = min(0.5 + 0.01 t, 0.99)",
-    fits=lambda start, stop, by: bool(by * (stop - start) >= 0),
+    fits=lambda start, stop, by: by * (stop - start) >= 0,
     misfit="by leads away from stop, turn its sign",
 )
 def ramp(xp: Any, t: Steps, start: Number, stop: Number, by: Number) -> Number:
-    return (xp.minimum if by >= 0 else xp.maximum)(start + by * t, stop)
+    line = start + by * t
+    return xp.where(by >= 0, xp.minimum(line, stop), xp.maximum(line, stop))
 
 
 @_schedule("CS231n: start near 0.5 and anneal to 0.99")
@@ -227,7 +228,7 @@ def finaldrop(xp: Any, t: Steps, schedule: Value, total: Number, to: Number = 0.
 
 @_schedule(
     "Smith 2018, with cosine flanks as torch's OneCycleLR; for mu let peak lie below start",
-    fits=lambda start, peak, steps, stop, up: bool(up * steps > 1 and (1 - up) * steps > 0),
+    fits=lambda start, peak, steps, stop, up: (up * steps > 1) & ((1 - up) * steps > 0),
     misfit="the rise needs more than one step, raise steps or up",
 )
 def onecycle(xp: Any, t: Steps, start: Number, peak: Number, steps: Number, stop: Number, up: Number = 0.3) -> Number:
@@ -240,34 +241,31 @@ def onecycle(xp: Any, t: Steps, start: Number, peak: Number, steps: Number, stop
 # What the numbers may be -----------------------------------------------------------------------------------------
 
 
-def _whole(n: Any) -> bool:
-    return bool(n >= 1 and n == math.floor(n))
-
-
-_ALLOWED: Mapping[str, tuple[Callable[[Any], bool], str]] = {
-    "steps": (_whole, "a whole number of steps, 1 or more"),
-    "every": (_whole, "a whole number of steps, 1 or more"),
-    "last": (_whole, "a whole number of steps, 1 or more"),
-    "total": (_whole, "a whole number of steps, 1 or more"),
-    "T": (lambda n: bool(n > 0), "above 0"),
-    "k": (lambda n: bool(n >= 0), "0 or more"),
-    "factor": (lambda n: bool(n > 0), "above 0"),
-    "by": (lambda n: bool(n != 0), "other than 0"),
-    "up": (lambda n: bool(0 < n < 1), "between 0 and 1"),
+WHOLE = (lambda n: (n >= 1) & (n % 1 <= 0), "a whole number of steps, 1 or more")
+ALLOWED: Mapping[str, tuple[Callable[[Any], Any], str]] = {  # without and, so that it can be traced
+    "steps": WHOLE,
+    "every": WHOLE,
+    "last": WHOLE,
+    "total": WHOLE,
+    "T": (lambda n: n > 0, "above 0"),
+    "k": (lambda n: n >= 0, "0 or more"),
+    "factor": (lambda n: n > 0, "above 0"),
+    "by": (lambda n: n != 0, "other than 0"),
+    "up": (lambda n: (n > 0) & (n < 1), "between 0 and 1"),
 }
-_SCHEDULES_ALLOWED = {"first", "second", "after", "schedule"}
+NESTED = ("first", "second", "after", "schedule")  # numbers that may be schedules themselves
 
 
 def _check(kind: Kind, name: str, value: Value) -> None:
     if isinstance(value, Schedule) or callable(value):
-        if name not in _SCHEDULES_ALLOWED:
+        if name not in NESTED:
             raise ScheduleError(f"{kind.name}: {name} must be a number, not a schedule; write {kind.usage}")
         return
     if isinstance(value, bool) or not hasattr(value, "__float__"):
         raise ScheduleError(f"{kind.name}: {name} must be a number, got {shown(value)}; write {kind.usage}")
     if not math.isfinite(value):
         raise ScheduleError(f"{kind.name}: {name} must be finite, got {value}")
-    allowed, sentence = _ALLOWED.get(name, (lambda n: True, ""))
+    allowed, sentence = ALLOWED.get(name, (lambda n: True, ""))
     if not allowed(value):
         raise ScheduleError(f"{kind.name}: {name} must be {sentence}, got {text_of(value)}")
 

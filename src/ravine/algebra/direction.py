@@ -64,6 +64,34 @@ def poles(row: Row, h: Number) -> tuple[Number, Number]:
     return (trace + root) / 2, (trace - root) / 2
 
 
+def leading(row: Row, h: float) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Return both poles of a row of floats as real and imaginary parts, the larger one first.
+
+    >>> leading(Row(keep=0.25, take=1.0, move=-0.01, kick=0.0, look=0.0), 100.0)
+    ((0.125, 0.4841229182759271), (0.125, -0.4841229182759271))
+    """
+    a, b, _ = response(row)
+    trace, square = 1 + a + h * b, discriminant(row, h)
+    root = math.sqrt(abs(square))
+    if square < 0:
+        return (trace / 2, root / 2), (trace / 2, -root / 2)
+    first, second = (trace + root) / 2, (trace - root) / 2
+    if abs(first) < abs(second):
+        return (second, 0.0), (first, 0.0)
+    return (first, 0.0), (second, 0.0)
+
+
+def radius(row: Row, h: float) -> float:
+    """Return the rate of a row of floats; `rate` takes arrays and other numbers too."""
+    a, b, c = response(row)
+    return _larger(discriminant(row, h), 1 + a + h * b, a + h * c)
+
+
+def _larger(square: float, trace: float, determinant: float) -> float:
+    """Return the larger |pole|, by the discriminant, the trace and the determinant."""
+    return math.sqrt(max(determinant, 0.0)) if square < 0 else (abs(trace) + math.sqrt(square)) / 2
+
+
 def rate(row: Row, h: Number) -> Any:
     """Return the factor by which the error shrinks per step in the long run, the larger |pole|; below 1 it converges.
 
@@ -86,8 +114,8 @@ def rate(row: Row, h: Number) -> Any:
     a, b, c = response(floats)
     h = np.asarray(h, float) if getattr(h, "shape", ()) or isinstance(h, list | tuple) else float(h)
     square, trace, determinant = discriminant(floats, h), 1 + a + h * b, a + h * c
-    if isinstance(square, float):  # the same two lines without arrays, because a search asks a million times
-        return math.sqrt(max(determinant, 0.0)) if square < 0 else (abs(trace) + math.sqrt(square)) / 2
+    if isinstance(square, float):  # without arrays, because a search asks a million times
+        return _larger(square, trace, determinant)
     real = (abs(trace) + np.sqrt(np.maximum(square, 0))) / 2
     return np.where(square < 0, np.sqrt(np.maximum(determinant, 0)), real)
 

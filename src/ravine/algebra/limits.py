@@ -1,6 +1,7 @@
 """Where a rule stops being stable, and where its poles meet."""
 
 import math
+from collections.abc import Callable
 from fractions import Fraction
 from itertools import pairwise
 
@@ -51,10 +52,19 @@ def limit_lr(rule: Rule | str, h: Number, **settings: Number) -> Number:
     if "lr" not in rule.parameters:
         raise AlgebraError(f"{rule.name} has no lr; its settings are {', '.join(rule.parameters)}")
     unit = 1.0 if any(getattr(x, "shape", ()) for x in settings.values()) else Fraction(1)  # 1 / 1 would be a float
-    once, twice = (response(rule.row(lr=lr, **settings)) for lr in (unit, 2 * unit))
-    if any(not vanishes(second - 2 * first) for first, second in zip(once[1:], twice[1:], strict=True)):
+    found = lr_below(lambda lr: rule.row(lr=lr, **settings), h, unit)
+    if found is None:
         raise AlgebraError(f"{rule.name} does not step in proportion to lr, so its limit in lr has no closed form")
-    return limit_h(rule.row(lr=unit, **settings)) / h
+    return found
+
+
+def lr_below(row_of: Callable[[Number], Row], h: Number, unit: Number) -> Number | None:
+    """Return the learning rate below which the rows of a rule are stable, None where they are not in proportion to it."""
+    _, b, c = response(row_of(unit))
+    _, twice_b, twice_c = response(row_of(2 * unit))
+    if not (vanishes(twice_b - 2 * b) and vanishes(twice_c - 2 * c)):
+        return None
+    return limit_h(row_of(unit)) / h
 
 
 def limit_mu(rule: Rule | str, h: float, **settings: float) -> tuple[float, float] | None:
@@ -80,12 +90,17 @@ def limit_mu(rule: Rule | str, h: float, **settings: float) -> tuple[float, floa
     rule = find(rule) if isinstance(rule, str) else rule
     if "mu" not in rule.parameters:
         raise AlgebraError(f"{rule.name} has no mu; its settings are {', '.join(rule.parameters)}")
-    cuts = {0.0, 1.0}
-    for zero, half, one in zip(*(bounds(rule.row(mu=mu, **settings), h) for mu in (0.0, 0.5, 1.0)), strict=True):
-        square = 2 * (zero - 2 * half + one)
-        cuts |= {mu for mu in _roots(float(square), float(one - zero - square), float(zero)) if 0 < mu < 1}
-    ends = sorted(cuts)
-    pieces = [pair for pair in pairwise(ends) if min(bounds(rule.row(mu=sum(pair) / 2, **settings), h)) > 0]
+    return mu_between(lambda mu: rule.row(mu=mu, **settings), h)
+
+
+def mu_between(row_of: Callable[[float], Row], h: float) -> tuple[float, float] | None:
+    """Return between which momenta the rows of a rule are stable, None where for none."""
+    cuts = [0.0, 1.0]
+    for zero, half, one in zip(*(bounds(row_of(mu), h) for mu in (0.0, 0.5, 1.0)), strict=True):
+        square, slope, last = _quadratic(zero, half, one)
+        cuts += [mu for mu in _roots(float(square), float(slope), float(last)) if 0 < mu < 1]
+    ends = sorted(set(cuts))
+    pieces = [(low, high) for low, high in pairwise(ends) if min(bounds(row_of((low + high) / 2), h)) > 0]
     return (pieces[0][0], pieces[-1][1]) if pieces else None
 
 
@@ -102,18 +117,24 @@ def critical_mu(rule: Rule | str, lr: Number, h: Number, **settings: Number) -> 
     if "mu" not in rule.parameters:
         raise AlgebraError(f"{rule.name} has no mu; its settings are {', '.join(rule.parameters)}")
 
-    def at(mu: Number) -> Number:
-        return discriminant(rule.row(lr=lr, mu=mu, **settings), h)
+    middle = Fraction(1, 2) if isinstance(lr * h, Fraction | int) else 0.5
+    three = _quadratic(*(discriminant(rule.row(lr=lr, mu=mu, **settings), h) for mu in (0, middle, 1)))
+    each = np.broadcast_arrays(*three) if any(getattr(number, "shape", ()) for number in three) else ()
+    if not each:
+        return _least_root(*three)
+    roots = [_least_root(*map(float, cells)) for cells in zip(*(c.ravel() for c in each), strict=True)]
+    return np.array(roots).reshape(each[0].shape)
 
-    zero, half, one = at(0), at(Fraction(1, 2) if isinstance(lr * h, Fraction | int) else 0.5), at(1)
+
+def critical(row_of: Callable[[float], Row], h: float) -> float:
+    """Return the momentum from 0 to below 1 at which the poles of a rule's rows of floats meet, or NaN."""
+    return float(_least_root(*_quadratic(*(discriminant(row_of(mu), h) for mu in (0.0, 0.5, 1.0)))))
+
+
+def _quadratic(zero: Number, half: Number, one: Number) -> tuple[Number, Number, Number]:
+    """Return the coefficients of a quadratic in mu, the highest first, by its values at 0, 1/2 and 1."""
     square = 2 * (zero - 2 * half + one)
-    slope = one - zero - square
-    inside = slope * slope - 4 * square * zero
-    if getattr(inside, "shape", ()):
-        each = np.broadcast_arrays(np.asarray(square, float), slope, zero)
-        roots = [_least_root(*map(float, cells)) for cells in zip(*(c.ravel() for c in each), strict=True)]
-        return np.array(roots).reshape(inside.shape)
-    return _least_root(square, slope, zero)
+    return square, one - zero - square, zero
 
 
 def _least_root(square: Number, slope: Number, last: Number) -> Number:
@@ -130,4 +151,4 @@ def _roots(square: Number, slope: Number, last: Number) -> list[Number]:
         return []
     # The form that subtracts nothing nearly equal: one root by the sum, the other by the product of both.
     large = -(slope + sqrt(inside)) / 2 if slope >= 0 else -(slope - sqrt(inside)) / 2
-    return ([large / square] if square != 0 else []) + ([last / large] if large != 0 else [])
+    return [*([large / square] if square != 0 else []), *([last / large] if large != 0 else [])]

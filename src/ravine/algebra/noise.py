@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ravine.algebra.direction import bounds, margin, response
+from ravine.algebra.direction import bounds, margin, response, step_matrix
 from ravine.algebra.products import doubled, matrices, rows_at, states
 from ravine.rules import Method, Row
 from ravine.schedules import Number
@@ -56,13 +56,11 @@ def covariance(row: Row, h: Number, sigma: Number = 1) -> Covariance:
     T, D = 1 + a + h * b, a + h * c
     x, v = (kick + move * take, -keep * kick), (take, -take)
     damped, above, below = bounds(row, h)
-
-    def shared(one: tuple[Number, Number], other: tuple[Number, Number]) -> Number:
-        direct = one[0] * other[0] + one[1] * other[1]
-        crossed = one[0] * other[1] + one[1] * other[0]
-        return sigma * sigma * (direct * (1 + D) + crossed * T) / (damped * above * below)
-
-    return Covariance(shared(x, x), shared(x, v), shared(v, v))
+    each = (
+        (one[0] * two[0] + one[1] * two[1], one[0] * two[1] + one[1] * two[0]) for one, two in ((x, x), (x, v), (v, v))
+    )
+    rest = damped * above * below
+    return Covariance(*(sigma * sigma * (direct * (1 + D) + crossed * T) / rest for direct, crossed in each))
 
 
 def noise_floor(row: Row, h: float, sigma: float = 1.0) -> float:
@@ -78,7 +76,8 @@ def noise_floor(row: Row, h: float, sigma: float = 1.0) -> float:
         return 0.0
     if not margin(row, h) > 0:
         return float("inf")
-    return float(h * covariance(row, h, sigma).xx / 2)
+    xx, _, _ = covariance(row, h, sigma)
+    return float(h * xx / 2)
 
 
 class Expected(NamedTuple):
@@ -142,6 +141,32 @@ def _carrier(row: Row, h: Array, sigma: float) -> Array:
         (zero, zero, zero, zero + 1),
     ]
     return np.stack([np.stack(line, axis=-1) for line in cells], axis=-2)
+
+
+def ending(
+    method: Method,
+    h: Sequence[float],
+    vectors: Sequence[Sequence[float]],
+    error: Sequence[float],
+    steps: int,
+    sigma: float,
+) -> float:
+    """Return the last loss of `expected` without arrays; `error` is where it starts, `vectors` are the directions of h."""
+    rows, total = [method.row(t) for t in range(steps)], 0.0
+    for each, vector in zip(h, vectors, strict=True):
+        x, v, xx, xv, vv = sum(p * q for p, q in zip(vector, error, strict=True)), 0.0, 0.0, 0.0, 0.0
+        for row in rows:
+            (p, q), (r, s) = step_matrix(row, each)
+            _, take, move, kick, _ = row
+            n = kick + move * take
+            x, v = p * x + q * v, r * x + s * v
+            xx, xv, vv = (
+                p * p * xx + 2 * p * q * xv + q * q * vv + sigma * sigma * n * n,
+                p * r * xx + (p * s + q * r) * xv + q * s * vv + sigma * sigma * n * take,
+                r * r * xx + 2 * r * s * xv + s * s * vv + sigma * sigma * take * take,
+            )
+        total += each * x * x / 2 + each * xx / 2
+    return total
 
 
 def samples(steps: int, most: int = 12) -> Sequence[int]:

@@ -1,5 +1,6 @@
 """The settings with the smallest rate over a spectrum: theorems where there are any, else a search."""
 
+import functools
 import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -58,7 +59,10 @@ def optimum(rule: Rule | str, h_min: Number, h_max: Number, **fixed: Number) -> 
     if not symbolic(h_min) and not symbolic(h_max) and not 0 < h_min <= h_max < math.inf:
         raise AlgebraError(f"an optimum needs 0 < h_min <= h_max, got {h_min} and {h_max}; a saddle has none")
     _check(rule, fixed)
-    return _closed(rule, h_min, h_max, fixed) or _search(rule, float(h_min), float(h_max), fixed)
+    found = _closed(rule, h_min, h_max, fixed)
+    if found is None:
+        found = _search(rule, float(h_min), float(h_max), tuple(sorted(fixed.items())))
+    return found._replace(settings=dict(found.settings))  # the caller's own
 
 
 def _check(rule: Rule, fixed: Mapping[str, Number]) -> None:
@@ -79,13 +83,18 @@ def _closed(rule: Rule, h_min: Number, h_max: Number, fixed: Mapping[str, Number
     """Return the optimum that a theorem gives, or None where none does."""
     k = h_max / h_min
     if rule.name == "sgd" and not fixed:
-        return Optimum({"lr": 2 / (h_min + h_max)}, (k - 1) / (k + 1))
+        return Optimum({"lr": 2 / (h_min + h_max)}, descent_rate(k))
     if rule.name in HEAVYBALL and fixed.keys() <= {"tau", "mu"}:
         return _heavyball(rule, h_min, h_max, fixed)
     if rule.name in NESTEROV and not fixed:
         root = sqrt(3 * k + 1)
         return Optimum({"lr": 4 / (3 * h_max + h_min), "mu": (root - 2) / (root + 2)}, 1 - 2 / root)
     return None
+
+
+def descent_rate(k: Number) -> Number:
+    """Return the best rate of gradient descent at the condition number k."""
+    return (k - 1) / (k + 1)
 
 
 def _heavyball(rule: Rule, h_min: Number, h_max: Number, fixed: Mapping[str, Number]) -> Optimum:
@@ -135,14 +144,16 @@ def _axes(h_min: float, h_max: float, fixed: Mapping[str, Number]) -> dict[str, 
     }
 
 
-def _search(rule: Rule, h_min: float, h_max: float, fixed: Mapping[str, Number]) -> Optimum:
+@functools.lru_cache(maxsize=256)  # a quarter of a second each, and a page asks for the same ones again
+def _search(rule: Rule, h_min: float, h_max: float, held_fixed: tuple[tuple[str, Number], ...]) -> Optimum:
     """Minimise the larger of the two end rates.
 
     Between the ends no curvature is worse: trace and determinant are linear in h, and the pairs whose rate is at most r
     form a triangle, |determinant| <= r² and |trace| <= r + determinant/r, which is convex.
     """
+    fixed = dict(held_fixed)
     axes = _axes(h_min, h_max, fixed)
-    held = {"tau": 0, **fixed} if "tau" in rule.parameters else dict(fixed)  # dampening only rescales lr
+    held = {"tau": 0, **fixed} if "tau" in rule.parameters else fixed  # dampening only rescales lr
     names = [name for name in rule.parameters if name not in held]
     if strange := sorted(set(names) - axes.keys()):
         raise AlgebraError(f"the optimum of {rule.name} is not searched over {', '.join(strange)}")

@@ -3,15 +3,31 @@
 (x_t, v_t) = M_{t-1} ··· M_1 M_0 (x_0, v_0)        M_t = M_0 at constant settings, so that the product is M^t
 """
 
-from typing import Any
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ravine.algebra.direction import response, step_matrix
 from ravine.rules import Method, Row
+from ravine.schedules import Number
 
 Array = NDArray[Any]
+
+# Sizes at which a product is scaled, and by what.
+LARGE, SMALL, SHRINK, GROW = 2.0**500, 2.0**-500, 2.0**-600, 2.0**600
+
+
+class Part(NamedTuple):
+    """Hold a product of some steps, 2^twos times a 2x2 matrix."""
+
+    xx: Number
+    xv: Number
+    vx: Number
+    vv: Number
+    twos: Number
 
 
 def matrices(row: Row, h: ArrayLike) -> Array:
@@ -39,6 +55,15 @@ def last_moving(method: Method, steps: int) -> int:
     _, b, c = response(rows_at(method, 0, steps))
     moving = np.flatnonzero((np.broadcast_to(b, (steps, 1)) != 0) | (np.broadcast_to(c, (steps, 1)) != 0))
     return int(moving[-1]) if len(moving) else steps - 1
+
+
+def last_stirring(method: Method, steps: int) -> int:
+    """Return `last_moving` by asking one step after the other, from the last one on."""
+    for t in range(0 if method.steady else steps):
+        _, b, c = response(method.row(steps - 1 - t))
+        if b != 0 or c != 0:
+            return steps - 1 - t
+    return steps - 1
 
 
 def states(method: Method, h: ArrayLike, start: ArrayLike, steps: int, first: int = 0) -> Array:
@@ -101,13 +126,69 @@ def growth(method: Method, h: ArrayLike, steps: int) -> Array:
         [0.612372]
     """
     h = np.asarray(h, float)
-    product, logs = np.broadcast_to(np.eye(2), (*h.shape, 2, 2)), np.zeros(h.shape)
     with np.errstate(all="ignore"):
-        for M in matrices(rows_at(method, 0, steps), h):
-            product = M @ product
-            size = abs(product).max(axis=(-2, -1))
-            size = np.where(size > 0, size, 1.0)
-            product, logs = product / size[..., None, None], logs + np.log(size)
-        radius = abs(np.linalg.eigvals(product)).max(axis=-1)
-        mean: Array = np.exp((logs + np.log(radius)) / steps)
+        (xx, xv), (vx, vv) = step_matrix(rows_at(method, 0, steps), h)
+        cells = np.broadcast_arrays(xx, xv, vx, vv, np.zeros((steps, *h.shape)))
+        parts = _scaled(*cells)
+        while (many := len(parts.xx)) > 1:
+            joined = _joined(Part(*(cell[1::2] for cell in parts)), Part(*(cell[: many - 1 : 2] for cell in parts)))
+            last = [cell[many - many % 2 :] for cell in parts]  # where their number is odd, the one that is left over
+            parts = Part(*(np.concatenate(both) for both in zip(joined, last, strict=True)))
+        mean: Array = _mean(Part(*(cell[0] for cell in parts)), steps)
     return mean
+
+
+def growth_by_steps(method: Method, h: Sequence[float], steps: int) -> list[float]:
+    """Return `growth` without arrays, to the same bits."""
+    rows = [method.row(t) for t in range(steps)]
+    return [_mean(_product([step_matrix(row, each) for row in rows]), steps) for each in h]
+
+
+def _product(matrices: Sequence[tuple[tuple[Number, Number], tuple[Number, Number]]]) -> Part:
+    """Return the product of many matrices, neighbours first, then pairs, then pairs of pairs."""
+    parts = [_scaled(xx, xv, vx, vv, 0.0) for (xx, xv), (vx, vv) in matrices]
+    while len(parts) > 1:
+        joined: list[Part] = []
+        earlier = None
+        for part in parts:
+            if earlier is None:
+                earlier = part
+            else:
+                joined.append(_joined(part, earlier))
+                earlier = None
+        if earlier is not None:
+            joined.append(earlier)
+        parts = joined
+    return parts[0]
+
+
+def _joined(later: Part, earlier: Part) -> Part:
+    """Return later·earlier."""
+    p, q, r, s, twos = later
+    xx, xv, vx, vv, others = earlier
+    return _scaled(p * xx + q * vx, p * xv + q * vv, r * xx + s * vx, r * xv + s * vv, twos + others)
+
+
+def _scaled(xx: Number, xv: Number, vx: Number, vv: Number, twos: Number) -> Part:
+    """Return a matrix times a power of 2, which rounds nothing, before anything in it is too large or too small."""
+    size = abs(xx) + abs(xv) + abs(vx) + abs(vv)
+    by = np.where(size > LARGE, SHRINK, np.where(size < SMALL, GROW, 1.0))
+    twos = twos + np.where(size > LARGE, 600.0, np.where(size < SMALL, -600.0, 0.0))
+    return Part(xx * by, xv * by, vx * by, vv * by, twos)
+
+
+def _mean(product: Part, steps: int) -> Number:
+    """Return the spectral radius of a product of so many matrices, to the power 1/steps."""
+    xx, xv, vx, vv, twos = product
+    radius = _longer((xx + vv) / 2, (xx - vv) / 2, np.sqrt(abs(xv)) * np.sqrt(abs(vx)), np.sign(xv) * np.sign(vx))
+    return np.exp((twos * math.log(2) + np.log(radius)) / steps)
+
+
+def _longer(middle: Number, half: Number, turn: Number, sign: Number) -> Number:
+    """Return the larger |middle ± √(half² + sign·turn²)|, whatever the sizes are."""
+    size = np.maximum(abs(half), turn)
+    size = np.where(size > 0, size, 1.0)
+    half, turn = half / size, turn / size
+    square = half * half + sign * turn * turn
+    root = size * np.sqrt(abs(square))
+    return np.where(square < 0, np.hypot(middle, root), abs(middle) + root)

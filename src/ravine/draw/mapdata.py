@@ -89,7 +89,7 @@ def picture(found: PhaseMap, colours: Colours | None = None, picks: bool = True)
     shares = {outcome: float((kinds == outcome).mean()) for outcome in words}
     regions = tuple(Region(outcome, words[outcome], share) for outcome, share in shares.items() if share)
     chosen, ran = raced(found, picks_of(found)) if picks else ((), None)
-    lines, marks = _lines(found), _marks(found)
+    lines, marks = lines_of(found), _marks(found)
     return MapPicture(title_of(found), found.x, found.y, shown, kinds, colours, regions, lines, marks, chosen, ran)
 
 
@@ -192,7 +192,7 @@ def round_numbers(low: float, high: float) -> tuple[float, ...]:
 # Theory ----------------------------------------------------------------------------------------------------------
 
 
-def _lines(found: PhaseMap) -> tuple[Line, ...]:
+def lines_of(found: PhaseMap) -> tuple[Line, ...]:
     """Return the stability boundary, and critical damping at the least and the largest curvature."""
     if found.theory is None or not found.steady:
         return ()

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from ravine import algebra
 from ravine.draw.data import number, title_of
 from ravine.draw.style import FAINT, FONT, INK, figure, halo, hue, marker, plain
-from ravine.places import regime
+from ravine.outlook import regime
 from ravine.prediction import Place, Prediction
 from ravine.surfaces.interface import Array
 

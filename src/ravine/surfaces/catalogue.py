@@ -178,4 +178,4 @@ def _flat_at(surface: Surface, point: Point) -> Surface:
         surface.slopes(x, out)
         out[:, np.all(x == kink, axis=0)] = 0
 
-    return replace(surface, slopes=slopes)
+    return replace(surface, slopes=slopes, flat_at=point)

@@ -49,6 +49,7 @@ class Surface:
     notes: tuple[str, ...] = ()  # what a user should be told, such as a gradient by differences
     expression: Any = field(default=None, compare=False)  # SymPy, where there is one
     quadratic: bool = False  # the same Hessian everywhere
+    flat_at: tuple[float, ...] = ()  # a point where the formula's gradient is 0/0 and counts as 0
 
     @property
     def dim(self) -> int:
