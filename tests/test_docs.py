@@ -14,7 +14,15 @@ from ravine.cli.app import app, run
 from ravine.letters import rules_markdown, schedules_markdown
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("README.md", "README.zh-CN.md", "docs/tour.md", "docs/conventions.md", "docs/theory.md", "docs/training.md")
+PAGES = (
+    "README.md",
+    "README.zh-CN.md",
+    "docs/tour.md",
+    "docs/conventions.md",
+    "docs/theory.md",
+    "docs/training.md",
+    "docs/page.md",
+)
 FLAGS = doctest.ELLIPSIS | doctest.IGNORE_EXCEPTION_DETAIL
 MODULES = [m.name for m in pkgutil.walk_packages(ravine.__path__, "ravine.") if not m.name.endswith("__main__")]
 

@@ -32,7 +32,10 @@ FLOORS = """
     torch.keys torch.counted torch.curves torch.schedule torch.names torch.state torch.checkpoint torch
     draw.data draw.style draw.schedules draw.directions draw.figures draw.predictions draw.conversions
     draw.picks draw.mapdata draw.maps draw.film draw.sheets draw.notebook draw.exhibits draw.gallery draw.theory draw
-    cli.options cli.see cli.foresee cli.chart cli.checkpoints cli.exchange cli.inspect cli.lists cli.app cli __main__
+    browser browser.captions browser.chinese browser.words browser.hints browser.scope browser.calls browser.expressions
+    browser.translate browser.forecast browser.printer browser.rows browser.steps browser.engine
+    browser.presets browser.settings browser.facts browser.figures browser.document page
+    cli.options cli.see cli.foresee cli.chart cli.pages cli.checkpoints cli.exchange cli.inspect cli.lists cli.app cli __main__
 """
 ORDER = FLOORS.split()
 

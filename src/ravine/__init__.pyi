@@ -9,6 +9,8 @@ from .components import components as components
 from .convert import Conversion as Conversion
 from .convert import convert as convert
 from .errors import RavineError as RavineError
+from .page import Page as Page
+from .page import page as page
 from .phase import phase_map as phase_map
 from .phase import phase_maps as phase_maps
 from .phasemap import PhaseMap as PhaseMap

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ravine.cli import chart, exchange, foresee, inspect, lists, see
+from ravine.cli import chart, exchange, foresee, inspect, lists, pages, see
 from ravine.errors import RavineError
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -36,6 +36,7 @@ app.command()(see.film)
 app.command()(see.gallery)
 app.command()(foresee.predict)
 app.command()(chart.map)
+app.command()(pages.page)
 app.command()(exchange.convert)
 app.command()(inspect.probe)
 app.command()(lists.rules)
