@@ -111,8 +111,8 @@ def test_public_names_exist() -> None:
 
 
 def test_the_verb_is_not_shadowed_by_its_room() -> None:
-    """`ravine.race` is the function, whatever was imported first."""
-    code = "import ravine.stepper, ravine.race; import ravine; print(callable(ravine.race))"
+    """`ravine.race` and `ravine.page` are the functions, whatever was imported first."""
+    code = "import ravine.stepper, ravine.race, ravine.page; print(callable(ravine.race) and callable(ravine.page))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "True\n"
 
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import ravine
 from ravine.cli.app import run
 from ravine.draw.predictions import draw, forecast
 from ravine.errors import PredictError, RavineError, ScheduleError, SurfaceError
+from ravine.hollows import minima
 from ravine.rules import RULES, Rule, parse
 
 BOWL = "x**2 + 50*y**2"
@@ -514,3 +516,16 @@ def test_help_fits_a_screen(capsys: pytest.CaptureFixture[str]) -> None:
         code, out, _ = called(command, "--help", capsys=capsys)
         assert code == 0
         assert len(out.splitlines()) <= 40
+
+
+def test_a_descent_that_flees_is_given_up() -> None:
+    """Where a surface falls without bound the search for a minimum ends soon, and says that there is none."""
+    made, asked = ravine.surface("abs(x)^3 + y"), []
+
+    def heights(x: Any) -> Any:
+        asked.append(x.shape)
+        return made.heights(x)
+
+    with pytest.raises(SurfaceError, match="no minimum"):
+        minima(replace(made, heights=heights))
+    assert len(asked) < 2_000

@@ -118,9 +118,17 @@ def _descended(surface: Surface, start: Array) -> Array | None:
     def slope(x: Array) -> Array:
         return np.nan_to_num(surface.gradient(x), nan=0.0, posinf=0.0, neginf=0.0)
 
+    def flees(x: Array) -> bool:
+        return not np.isfinite(x).all() or bool(np.linalg.norm(x) > 1e6 * (1 + np.linalg.norm(start)))
+
+    def watch(x: Array) -> None:
+        if flees(x):
+            raise StopIteration  # which ends the search where it stands
+
     with np.errstate(all="ignore"):
-        end: Array = minimize(height, start, jac=slope, method="L-BFGS-B", options={"ftol": 0, "gtol": 1e-9}).x
-        if not np.isfinite(end).all() or np.linalg.norm(end) > 1e6 * (1 + np.linalg.norm(start)):
+        options = {"ftol": 0, "gtol": 1e-9}
+        end: Array = minimize(height, start, jac=slope, method="L-BFGS-B", options=options, callback=watch).x
+        if flees(end):
             return None
         point = near(surface, end)
     return point if point is None or _holds(surface, point) else None

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from ravine.errors import PageError, nearest
 from ravine.files import aside, writable
 from ravine.race import Contestant, race
 from ravine.result import Race
+from ravine.starts import points_of
 from ravine.surfaces import surface as make_surface
 from ravine.surfaces.interface import Surface
 
@@ -97,15 +99,14 @@ def page(
         >>> [run["rule"] for run in made.facts["runs"]], made.facts["target"]
         (['sgd', 'classical'], 1e-06)
     """
-    from ravine.browser.facts import MOST_STEPS, check
+    from ravine.browser.facts import MOST_RUNS, check
 
     if lang not in LANGUAGES:
         raise PageError(f"a page speaks {' or '.join(LANGUAGES)}, got {lang!r}; {nearest(str(lang), LANGUAGES)}")
-    if isinstance(steps, int) and steps > MOST_STEPS:
-        raise PageError(f"a page shows up to {MOST_STEPS} steps, got {steps}; use ravine race")
-    made = make_surface(surface)
-    walked = race(made, methods, start, steps, tol=tol, noise=noise, seed=seed)
-    check(made, walked.runs)
-    if len(walked.starts) > 1:
-        raise PageError(f"a page has one start, which can be dragged, got {len(walked.starts)}; name one")
+    points = None if start is None else points_of(start, PageError)
+    made = make_surface(surface, dim=None if points is None else points.shape[1])
+    check(made, np.zeros(0) if points is None else points, steps)
+    walked = race(made, methods, points, steps, tol=tol, noise=noise, seed=seed)
+    if len(walked.runs) > MOST_RUNS:
+        raise PageError(f"a page begins with 1 to {MOST_RUNS} rules, got {len(walked.runs)}; leave some out")
     return Page(walked, tol, lang)

@@ -85,7 +85,7 @@ def phase_map(
     check_starts(surface, points, MapError)
     wanted = _wanted(lr, mu, axes or {})
     rule, fixed, more = rule_of(rule, wanted)
-    point, why = _lowest(surface, points)
+    point, why = lowest(surface, points)
     h, why_not = (None, "") if point is None else _curvatures(surface, point)
     why = why or why_not
     x, y = axes_of(rule, fixed, wanted, h, size)
@@ -189,7 +189,7 @@ def _closed(blank: PhaseMap) -> PhaseMap:
     )
 
 
-def _lowest(surface: Surface, points: Array) -> tuple[Array | None, str]:
+def lowest(surface: Surface, points: Array) -> tuple[Array | None, str]:
     """Return the lowest minimum that is known or found, and why there is none."""
     try:
         with np.errstate(all="ignore"):

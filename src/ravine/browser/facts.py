@@ -7,7 +7,8 @@ import base64
 import inspect
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,18 +20,21 @@ from ravine.draw.data import fitting_box
 from ravine.draw.style import PALETTE
 from ravine.errors import PageError, SurfaceError
 from ravine.hollows import minima
-from ravine.phase import ABOVE
+from ravine.phase import ABOVE, lowest
 from ravine.result import Race
 from ravine.rules import RULES, Method
 from ravine.schedules import SCHEDULES, Schedule
 from ravine.surfaces.catalogue import CATALOGUE
-from ravine.surfaces.interface import Array, Surface
+from ravine.surfaces.interface import Array, Minimum, Surface
 
 MOST_RUNS = 9
+FARTHEST = 1e12  # a coordinate beyond which nothing can be drawn
 LEAST_STEPS, MOST_STEPS = 1000, 20_000  # of the page's slider
 SEEDS, NUMBERS = 10, 40_000  # of the noise that a page carries: so many streams, of so many numbers in all
 MOST_DIM = 200
-DARK = ("#56B4E9", "#F0894B", "#2BC49A", "#E59CC6", "#F2F2F2", "#F0E442", "#7FA8FF")  # PALETTE on a dark ground
+# Nine runs need two colours more than figures have; on a dark ground all are lighter.
+LIGHT = (*PALETTE, "#6A3D9A", "#8A6A2F")
+DARK = ("#56B4E9", "#F0894B", "#2BC49A", "#E59CC6", "#F2F2F2", "#F0E442", "#7FA8FF", "#BFA1F0", "#C8A46B")
 SHORT = 45  # characters of a formula that a title has room for
 SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -67,9 +71,15 @@ def facts(race: Race, tol: float, lang: str) -> dict[str, Any]:
     surface, start = race.surface, race.starts[0]
     runs = [_run(run.method) for run in race.runs]
     points, h = known_minima(surface), curvatures(surface, np.array(start))
+    mapped = lowest(surface, np.array([start]))[0] if points else None  # the minimum that ravine map would show
+    hollow = surface if mapped is None else replace(surface, minima=(Minimum(tuple(mapped.tolist()), 0.0),))
     places = [place_facts(surface, point) for point in points if np.isfinite(surface.hessian(point)).all()]
     usable = [place for place in places if (np.array(place["h"]) > 0).any()]
     h = np.array(min(usable, key=lambda place: float(place["value"]))["h"]) if usable else h
+
+    def settings_of(name: str) -> list[dict[str, Any]]:
+        return [run["settings"] for run in runs if run["rule"] == name]
+
     named = [*RULES, *(run["rule"] for run in runs if run["rule"] in CHARTS)]
     floor = min((float(surface.value(point)) for point in points), default=None)
     return {
@@ -91,15 +101,15 @@ def facts(race: Race, tol: float, lang: str) -> dict[str, Any]:
         "runs": runs,
         "minima": [list(map(float, point)) for point in points],
         "places": places,
-        "target": None if floor is None else floor + ABOVE,
+        "target": None if mapped is None else float(surface.value(mapped)) + ABOVE,
         "rules": {
-            name: rule_facts(surface, EVERY[name], [r["settings"] for r in runs if r["rule"] == name], h, places)
+            name: rule_facts(hollow, EVERY[name], settings_of(name), h, places, mapped is not None)
             for name in dict.fromkeys(named)
         },
         "schedules": schedule_facts(),
         "presets": presets(surface, start, _learning_rate(h)),
         "normals": normals(race.seeds[0], most_steps(race.steps), surface.dim),
-        "colours": {"light": list(PALETTE), "dark": list(DARK)},
+        "colours": {"light": list(LIGHT), "dark": list(DARK)},
     }  # fmt: skip
 
 
@@ -173,6 +183,7 @@ def schedule_facts() -> dict[str, Any]:
                 for p in SCHEDULES[name].parameters
             ],
             "source": SCHEDULES[name].source,
+            "misfit": SCHEDULES[name].misfit,
             "for": list(settings),
             "first": list(first),
         }
@@ -192,11 +203,22 @@ def normals(seed: int, steps: int, n: int) -> dict[str, Any]:
     return {"seeds": seeds, "steps": length, "base64": base64.b64encode(drawn.astype("<f8").tobytes()).decode()}
 
 
-def check(surface: Surface, runs: Sequence[Any]) -> None:
+def check(surface: Surface, start: Array, steps: int) -> None:
     """Refuse what no page can show."""
     if surface.dim > MOST_DIM:
         raise PageError(
             f"a page shows up to {MOST_DIM} coordinates, and {surface.name} has {surface.dim}; use ravine race"
         )
-    if not 1 <= len(runs) <= MOST_RUNS:
-        raise PageError(f"a page begins with 1 to {MOST_RUNS} rules, got {len(runs)}; leave some out")
+    if surface.expression is not None:
+        unknown = {symbol.name for symbol in surface.expression.free_symbols} - set(surface.variables)
+        if unknown:
+            raise PageError(
+                f"the expression of {surface.name} holds {', '.join(sorted(unknown))}, which is none of its coordinates "
+                f"({', '.join(surface.variables)}); name them alike"
+            )
+    if isinstance(steps, int) and steps > MOST_STEPS:
+        raise PageError(f"a page shows 1 to {MOST_STEPS} steps, got {steps}; use ravine race")
+    if start.ndim > 1 and len(start) > 1:
+        raise PageError(f"a page has one start, which can be dragged, got {len(start)}; name one")
+    if abs(start).max(initial=0.0) > FARTHEST:
+        raise PageError(f"a page shows starts up to {FARTHEST:g}, got {abs(start).max():g}; use ravine race")

@@ -1,5 +1,6 @@
 """Which settings of a rule a page lets one move, how far, and the rule's map with the theory's lines on it."""
 
+import contextlib
 import inspect
 import math
 from collections.abc import Mapping, Sequence
@@ -22,7 +23,12 @@ SLOWEST = 0.999  # the largest mu of a slider
 
 
 def rule_facts(
-    surface: Surface, rule: Rule, runs: Sequence[Mapping[str, Any]], h: Array | None, places: Sequence[Any]
+    surface: Surface,
+    rule: Rule,
+    runs: Sequence[Mapping[str, Any]],
+    h: Array | None,
+    places: Sequence[Any],
+    hollow: bool,
 ) -> dict[str, Any]:
     """Return what a page needs of a rule: its settings with their ranges, its map, its best settings at each place.
 
@@ -32,16 +38,18 @@ def rule_facts(
         runs: the settings with which it takes part, so that the ranges hold them.
         h: curvatures that say how large a learning rate may be, (n,), or None.
         places: what is known of each minimum.
+        hollow: whether the surface has a minimum for the theory of a map.
     """
     from ravine.browser.forecast import optimum_facts
 
     fixed = _fixed(rule, runs)
-    known = map_facts(surface, rule, fixed, h) if rule.name in RULES else None
+    known = map_facts(surface, rule, fixed, h, hollow) if rule.name in RULES else None
     return {
         "title": rule.title,
         "source": rule.source,
         "parameters": {name: _parameter(rule, name, runs, known, h) for name in rule.parameters},
         "fixed": fixed,
+        "misfit": rule.misfit,
         "optima": [optimum_facts(rule, place, fixed) for place in places],
         "map": known,
     }
@@ -60,18 +68,19 @@ def _fixed(rule: Rule, runs: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     return made
 
 
-def map_facts(surface: Surface, rule: Rule, fixed: Mapping[str, float], h: Array | None) -> dict[str, Any] | None:
+def map_facts(
+    surface: Surface, rule: Rule, fixed: Mapping[str, float], h: Array | None, hollow: bool
+) -> dict[str, Any] | None:
     """Return the axes of a rule's map and what theory draws on it; None where no range can be chosen."""
     text = rule.name + ":" * bool(fixed) + ",".join(f"{name}={value!r}" for name, value in fixed.items())
     found: PhaseMap | None = None
+    if hollow:
+        with contextlib.suppress(RavineError):  # the minimum may be flat or a kink: axes without theory
+            found = phase_map(surface, text, size=CELLS, show="predicted")
     try:
-        found = phase_map(surface, text, size=CELLS, show="predicted")
-        x, y = found.x, found.y
-    except RavineError:  # no minimum is known, or it is flat: axes without theory
-        try:
-            x, y = axes_of(rule, dict(fixed), {"lr": None, "mu": None}, h, CELLS)
-        except RavineError:
-            return None
+        x, y = (found.x, found.y) if found else axes_of(rule, dict(fixed), {"lr": None, "mu": None}, h, CELLS)
+    except RavineError:
+        return None
     theory = None if found is None else found.theory
     known = None if theory is None else theory.optimum
     return {
@@ -100,8 +109,10 @@ def _parameter(
     """Return a setting's meaning, default, and the range and scale of its slider."""
     default = rule.parameters[name]
     low, high, scale = _range(name, known, h)
-    given = [abs(run[name]) for run in runs if isinstance(run.get(name), int | float)]
-    if scale == "log":
+    given = [run[name] for run in runs if isinstance(run.get(name), int | float)]
+    if scale == "log" and min(given, default=0) < 0:  # a gain of pid, which may be of either sign
+        low, high, scale = 2 * min(given), max(0.0, 2 * max(given)), "linear"
+    elif scale == "log":
         low, high = min([low, *(g / 2 for g in given if g > 0)]), max([high, *(2 * g for g in given)])
     elif given:
         low, high = min([low, *given]), max([high, *given])

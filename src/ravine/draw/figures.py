@@ -1,8 +1,8 @@
 """Races as figures: contours, curves, loss against step, and terrain with the paths lying on it."""
 
 import math
+import os
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from ravine.draw import data
 from ravine.draw.directions import directions
 from ravine.draw.style import FAINT, FONT, GROUND, INK, LINES, figure, halo, hue, marker, plain
 from ravine.errors import DrawError, RavineError, nearest, reason
-from ravine.files import aside
+from ravine.files import aside, writable
 from ravine.result import Race
 from ravine.surfaces.interface import Array, Surface
 
@@ -68,8 +68,12 @@ def check_view(view: str, dim: int) -> str:
     return view
 
 
-def save(made: Figure, path: Path) -> None:
-    """Write a figure as PNG, SVG or PDF, by the suffix."""
+FORMATS = ("png", "svg", "pdf")
+
+
+def save(made: Figure, out: str | os.PathLike[str]) -> None:
+    """Write a figure as PNG, SVG or PDF, by the suffix; raises `DrawError` where that cannot be done."""
+    path = writable(out, FORMATS)
     stable = {".png": {"Software": None}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
     with aside(path) as file:
         made.savefig(file, format=path.suffix.lower()[1:], metadata=stable[path.suffix.lower()])

@@ -7,6 +7,14 @@
     const number = (value) => typeof value === "number" && Number.isFinite(value);
     const inRange = (table, name, value) => number(value) && (!Object.hasOwn(table, name) || table[name](value));
 
+    // Python's own sentence on why numbers do not fit each other, which is English.
+    const because = (short, book, name) => {
+        const known = FACTS.lang === "en" && Object.hasOwn(book, name) ? book[name].misfit : "";
+        return known ? `${name}: ${known}.` : short;
+    };
+
+    let unfit = ""; // the schedule whose numbers did not fit each other, when one was read last
+
     // A schedule with all its numbers, or undefined.
     const schedule = (given, depth) => {
         const name = given[0];
@@ -18,7 +26,11 @@
             if (Array.isArray(arg)) return NESTED.has(parameter) ? schedule(arg, depth + 1) : undefined;
             return inRange(NUMBERS, parameter, arg) ? arg : undefined;
         });
-        if (args.includes(undefined) || (fits !== null && !fits(...args))) return undefined;
+        if (args.includes(undefined)) return undefined;
+        if (fits !== null && !fits(...args)) {
+            unfit = name;
+            return undefined;
+        }
         return Object.freeze([name, ...args]);
     };
 
@@ -39,8 +51,11 @@
             if (inRange(SETTINGS, name, given)) return { value: given };
             return { fault: refused(name, number(given) ? engine.text(given) : ravine.word("not_a_number")) };
         }
+        unfit = "";
         const made = schedule(given, 1);
-        if (made === undefined) return { fault: ravine.word("bad_schedule", { name }) };
+        if (made === undefined) {
+            return { fault: because(ravine.word("bad_schedule", { name }), FACTS.schedules, unfit) };
+        }
         const t = leaves(name, made, steps);
         if (t < 0) return { value: made };
         return { fault: refused(name, engine.text(engine.at(made, t)), ravine.word("at_step", { step: t })) };
@@ -70,12 +85,16 @@
             if (found.fault) return { fault: `${rule}: ${found.fault}` };
             settings[name] = found.value;
         }
-        if (!fitting(rule, settings, steps)) return { fault: ravine.word("misfit", { rule }) };
+        if (!fitting(rule, settings, steps)) {
+            return { fault: because(ravine.word("misfit", { rule }), FACTS.rules, rule) };
+        }
         const { L, m } = settings;
         if (number(L) && number(m) && m > L) return { fault: ravine.word("m_above_L") };
         const shown = !Object.hasOwn(given, "shown") || given.shown !== false;
         return { value: Object.freeze({ rule, settings: Object.freeze(settings), shown }) };
     };
 
-    ravine.allowed = { number, value, run };
+    const noNumber = (name) => refused(name, ravine.word("not_a_number"));
+
+    ravine.allowed = { number, value, run, noNumber };
 }

@@ -28,12 +28,29 @@
     const point = (given) => Array.isArray(given) && given.length === FACTS.surface.dim && given.every(coordinate);
     const box = (given) => Array.isArray(given) && given.length === 2 && given.every(range);
 
+    // What a field takes, for when it is refused.
+    const takes = {
+        start: () => word("takes.start", { most: FARTHEST.toExponential().replace("+", "") }),
+        noise: () => word("takes.noise"),
+        seed: () => word("takes.seed", { seeds: FACTS.normals.seeds.join(word("comma")) }),
+        steps: (next) => word("takes.steps", { most: mostSteps(next.noise) }),
+    };
+    const field = (key, next) => {
+        const name = ravine.wordFor("field", key);
+        return Object.hasOwn(takes, key) ? word("field_takes", { name, allowed: takes[key](next) }) : name;
+    };
+    ravine.refusal = (key) => word("dropped", { names: field(key, state) });
+
     // The value to use, or undefined; in this order, because later ones lean on earlier ones.
     const checks = {
         start: (given) => (point(given) ? given.slice() : undefined),
         noise: (given) => (allowed.number(given) && given >= 0 ? given : undefined),
         seed: (given) => (FACTS.normals.seeds.includes(given) ? given : undefined),
-        steps: (given, next) => whole(given, 1, mostSteps(next.noise)),
+        steps: (given, next, faults) => {
+            const cut = whole(given, 1, mostSteps(next.noise));
+            if (cut !== undefined && cut !== given) faults.push(word("cut_steps", { allowed: takes.steps(next) }));
+            return cut;
+        },
         runs: (given, next, faults) => checkedRuns(given, next.steps, faults),
         focus: (given, next) => whole(given, 0, Math.max(0, next.runs.length - 1)),
         together: (given) => (typeof given === "boolean" ? given : undefined),
@@ -91,7 +108,7 @@
             if (!Object.hasOwn(patch, key)) continue;
             const before = faults.length, found = check(patch[key], next, faults);
             if (found !== undefined) next[key] = found;
-            else if (faults.length === before) dropped.push(ravine.wordFor("field", key));
+            else if (faults.length === before) dropped.push(field(key, next));
         }
         if (dropped.length > 0) faults.push(word("dropped", { names: dropped.join(word("comma")) }));
         settle(next, faults);
@@ -151,6 +168,15 @@
         }
     };
 
+    // What is told stays until one of the fields that it is about is set to something that is allowed.
+    let about = [];
+    const report = (faults, keys) => {
+        if (faults.length > 0) ravine.tell([...new Set(faults)].join(" "));
+        else if (keys.some((key) => about.includes(key))) ravine.tell("");
+        else return;
+        about = faults.length > 0 ? keys : [];
+    };
+
     // Merge a patch; returns what was refused, in sentences, none where all of it was taken.
     ravine.change = (patch) => {
         const began = performance.now();
@@ -159,7 +185,7 @@
         for (const key of changed) state[key] = next[key];
         recompute(changed);
         if (changed.size > 0) notify(changed);
-        if (faults.length > 0) ravine.tell([...new Set(faults)].join(" "));
+        report(faults, Object.keys(patch));
         ravine.timings.push(performance.now() - began);
         if (ravine.timings.length > KEPT_TIMINGS) ravine.timings.shift();
         return faults;
@@ -188,7 +214,7 @@
             return made === run ? run : checkedRun(made, state.steps, faults) || run;
         });
         const more = ravine.change({ runs });
-        if (faults.length > 0) ravine.tell([...new Set(faults)].join(" "));
+        if (faults.length > 0) report(faults, ["runs"]);
         return [...faults, ...more];
     };
 
@@ -197,11 +223,13 @@
 
     ravine.focused = () => state.runs[state.focus];
 
-    ravine.label = (run) => {
+    const labelled = (run, text) => {
         const defaults = engine.rules[run.rule].defaults;
         const words = Object.entries(run.settings).filter(([name, value]) => defaults[name] !== value);
-        return [run.rule, ...words.map(([name, value]) => `${name}=${engine.text(value)}`)].join(" ");
+        return [run.rule, ...words.map(([name, value]) => `${name}=${text(value)}`)].join(" ");
     };
+    ravine.label = (run) => labelled(run, engine.text);
+    ravine.briefLabel = (run) => labelled(run, ravine.brief);
 
     // How a run ended, in the words of draw/data.py, outcome.
     ravine.outcome = (race) => {

@@ -32,11 +32,14 @@
             write(output, word("step_of", { step: time, steps: end }));
             slider.setAttribute("aria-valuetext", output.textContent);
             whole.disabled = state.time === null;
+            const nothing = !ravine.races.some((race) => race);
+            button.setAttribute("aria-disabled", String(nothing));
+            button.title = nothing ? word("none_shown") : says.textContent;
         };
         const dress = () => {
             path.setAttribute("d", ravine.play.playing ? PAUSE : PLAY);
             write(says, word(ravine.play.playing ? "pause" : "play"));
-            button.title = says.textContent;
+            update();
         };
         ravine.listen(["time", "races"], update);
         ravine.play.listen(dress);

@@ -18,9 +18,9 @@
 
     // Each answers with the settings to use, or with the sentence that says why there are none.
     const targets = {
-        optimum: () => {
+        optimum: (run) => {
             const said = ravine.predicted();
-            return said && said.optimum ? { settings: said.optimum.settings } : { fault: word("no_optimum") };
+            return said && said.optimum ? { settings: said.optimum.settings } : { fault: ravine.noOptimum(run) };
         },
         critical: (run) => {
             const missing = lacks(run, "mu") || lacks(run, "lr"), h = upward();
@@ -60,27 +60,35 @@
 
     // Start, steps, noise --------------------------------------------------------------------------------------------
 
-    const numberField = (id, label, given, commit) => {
+    const numberField = (id, label, given, commit, { key, when = "input" }) => {
         const input = make("input", { type: "number", id, step: "any", inputmode: "decimal", ...given });
-        input.addEventListener("input", () => {
+        input.addEventListener(when, () => {
             const fine = input.value !== "" && commit(Number(input.value)).length === 0;
             input.setAttribute("aria-invalid", String(!fine));
         });
+        ravine.numeric(input, () => ravine.refusal(key));
         return { input, element: make("label", { class: "field", for: id }, make("span", {}, label), input) };
     };
 
     const startFields = () => FACTS.surface.variables.slice(0, MOST_COORDINATES).map((name, i) =>
         numberField(`start-${i}`, word("start_of", { name }), {}, (value) =>
-            ravine.change({ start: state.start.map((old, j) => (j === i ? value : old)), time: null })));
+            ravine.change({ start: state.start.map((old, j) => (j === i ? value : old)), time: null }),
+        { key: "start" }));
 
     const stepsRow = () => {
         const most = FACTS.mostSteps, set = (steps) => ravine.change({ steps });
         const slider = make("input", { type: "range", id: "steps-slider", min: 1, max: most, step: 1 });
         slider.setAttribute("aria-label", word("steps"));
         slider.addEventListener("input", () => set(Number(slider.value)));
-        const exact = numberField("steps", word("steps"), { min: 1, max: most, step: 1, inputmode: "numeric" }, set);
+        // Half a number of steps is one too: it counts when it was typed to its end.
+        const given = { min: 1, max: most, step: 1, inputmode: "numeric" };
+        const exact = numberField("steps", word("steps"), given, set, { key: "steps", when: "change" });
+        exact.input.addEventListener("change", () => {
+            exact.input.value = state.steps;
+            exact.input.removeAttribute("aria-invalid"); // what was cut is fine now
+        });
         const update = () => {
-            writeField(exact.input, String(state.steps));
+            if (document.activeElement !== exact.input) writeField(exact.input, String(state.steps));
             if (Number(slider.value) !== state.steps) slider.value = state.steps;
         };
         return { element: make("div", { class: "steps-row" }, exact.element, slider), update };
@@ -101,13 +109,14 @@
     const experiment = (place) => {
         const steps = stepsRow(), seed = seedField();
         const starts = FACTS.surface.dim <= MOST_COORDINATES ? startFields() : [];
-        const noise = numberField("noise", word("noise"), { min: 0 }, (value) => ravine.change({ noise: value }));
+        const noise = numberField("noise", word("noise"), { min: 0 }, (value) => ravine.change({ noise: value }),
+            { key: "noise" });
         noise.element.title = word("noise_meaning");
         const fields = [...starts.map(({ element }) => element), noise.element, seed.element];
         place.append(steps.element, make("div", { class: "fields" }, ...fields));
         const update = () => {
-            starts.forEach(({ input }, i) => writeField(input, engine.text(state.start[i])));
-            writeField(noise.input, engine.text(state.noise));
+            starts.forEach(({ input }, i) => ravine.writeNumber(input, state.start[i]));
+            ravine.writeNumber(noise.input, state.noise);
             steps.update();
             seed.update();
         };

@@ -61,6 +61,7 @@
             stop();
             return;
         }
+        if (longest() === 0) return; // no run is shown, or none made a step
         const time = ravine.state.time;
         play.exact = time === null || time >= longest() ? 0 : time;
         before = performance.now();

@@ -30,6 +30,17 @@
         return place ? ravine.ask(() => engine.predict(run, place, steps, { noise, start })) : null;
     };
 
+    // Why no best settings are known for a run: what they lean on is the place, the rule, or another nu.
+    ravine.noOptimum = (run) => {
+        const place = ravine.place();
+        if (!place || !place.h.some((h) => h > 0) || place.h.some((h) => h < 0)) return word("no_optimum");
+        const { optima, fixed } = FACTS.rules[run.rule], { nu } = run.settings;
+        const known = optima[FACTS.places.indexOf(place)];
+        if (!known) return word("no_best", { rule: run.rule });
+        if (nu === undefined || nu === fixed.nu) return word("no_best_here", { rule: run.rule });
+        return word("other_nu", { nu: ravine.brief(nu), known: ravine.brief(fixed.nu) });
+    };
+
     // Measured -----------------------------------------------------------------------------------------------------
 
     // The factor per step by which a swinging, shrinking (or growing) norm changes, late in it (cells.measured_rates).
@@ -79,7 +90,7 @@
     const limitText = ({ limit }) => (some(limit.lr) ? `lr < ${told(limit.lr)}` : `h < ${told(limit.h)}`);
 
     const placeName = (place) => {
-        const point = place.point.slice(0, 3).map((c) => ravine.digits(Number(c.toFixed(9)), 4)).join(", ");
+        const point = place.point.slice(0, 3).map((c) => ravine.digits(Number(c.toFixed(9)), 3)).join(", ");
         const kind = ravine.wordFor("kind", place.kind);
         return `${kind} (${point}${place.point.length > 3 ? ", …" : ""})`;
     };
@@ -155,7 +166,8 @@
         const update = () => {
             const run = ravine.focused(), race = ravine.races[state.focus], place = ravine.place();
             const said = ravine.predicted();
-            write(name, ravine.label(run));
+            write(name, ravine.briefLabel(run));
+            name.title = ravine.label(run);
             write(verdict, said ? said.verdict : word(place ? "no_prediction" : "no_place"));
             verdict.classList.toggle("failed", Boolean(said) && said.rate > 1 + SAME);
             select.value = state.place === null ? "" : String(state.place);
@@ -164,6 +176,7 @@
                 write(found[key].firstChild, texts[key]);
                 found[key].parentElement.hidden = !said && texts[key] === "–";
             }
+            found.optimum.title = !said || said.optimum ? "" : ravine.noOptimum(run);
             directions.element.hidden = !said;
             fillTable(directions.body, said ? said.directions.slice(0, MOST_ROWS) : []);
             element.style.setProperty("--run", ravine.colour(state.focus));

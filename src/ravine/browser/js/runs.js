@@ -2,10 +2,12 @@
 // remove it. Rows stay in place; a change writes only what it changed.
 {
     const { state, word, make, write } = ravine;
-    const MARKS = [ // of draw/style.py, in its order: circle, square, triangle, diamond, turned triangle, plus, cross
+    // Of draw/style.py, in its order: circle, square, triangles up, diamond, down, plus, cross, left, right.
+    const MARKS = [
         "M15 4a4 4 0 1 0 .01 0z", "M11.5 4.5h7v7h-7z", "M15 3.5l4.5 8h-9z", "M15 2.8l5.2 5.2-5.2 5.2-5.2-5.2z",
         "M15 12.5l4.5-8h-9z", "M13.5 3.5h3v3h3v3h-3v3h-3v-3h-3v-3h3z",
         "M11.4 6.2l1.8-1.8 1.8 1.8 1.8-1.8 1.8 1.8-1.8 1.8 1.8 1.8-1.8 1.8-1.8-1.8-1.8 1.8-1.8-1.8 1.8-1.8z",
+        "M10.5 8l8-4.5v9z", "M19.5 8l-8-4.5v9z",
     ];
     const SVG = "http://www.w3.org/2000/svg";
 
@@ -51,24 +53,14 @@
         return { element, shown, focus, name, settings, outcome, close };
     };
 
-    // In a row a number needs no more digits than one reads at a glance; the label has all of them.
-    const brief = ([name, value]) => {
-        const text = engine.text(value), short = Array.isArray(value) ? text : ravine.digits(value, 5);
-        return `${name}=${text.length <= 8 || (name === "mu" && value > 0.999) ? text : short}`;
-    };
-
-    const settingsOf = (run) => {
-        const defaults = engine.rules[run.rule].defaults;
-        return Object.entries(run.settings).filter(([name, value]) => defaults[name] !== value).map(brief).join(" ");
-    };
-
     const fill = (parts, i) => {
         const run = state.runs[i], race = ravine.races[i], label = ravine.label(run);
         write(parts.name, run.rule);
-        write(parts.settings, settingsOf(run));
+        write(parts.settings, ravine.briefLabel(run).slice(run.rule.length + 1));
         write(parts.outcome, race ? ravine.outcome(race) : word("hidden"));
         if (parts.label !== label) {
             parts.label = label;
+            parts.settings.title = label;
             parts.shown.setAttribute("aria-label", word("show_run", { label }));
             parts.close.setAttribute("aria-label", word("remove_run", { label }));
             parts.close.title = word("remove_run", { label });

@@ -1,7 +1,7 @@
 // The settings of the focused run: for each a slider on its scale, a field that takes exact values, and a schedule.
 // The elements are made when the rule changes and only written to while a slider moves.
 {
-    const { state, word, make, write, writeField } = ravine;
+    const { state, word, make, write } = ravine;
     const POSITIONS = 1000; // of a slider
 
     // The slider ---------------------------------------------------------------------------------------------------
@@ -42,6 +42,7 @@
             made.setAttribute("aria-invalid", String(!fine));
         });
         made.addEventListener("blur", () => update(true));
+        ravine.numeric(made, () => ravine.allowed.noNumber(name));
         made.addEventListener("keydown", (event) => {
             const way = { ArrowUp: 1, ArrowDown: -1 }[event.key];
             if (!way) return;
@@ -83,6 +84,7 @@
             input.setAttribute("aria-invalid", String(!fine));
         });
         input.addEventListener("blur", () => update(true));
+        ravine.numeric(input, () => word("bad_schedule", { name }));
         const label = make("label", { class: "argument", for: id }, ravine.wordFor("argument", parameter), input);
         return { input, label };
     };
@@ -122,7 +124,7 @@
         if (parts.shown === value) return;
         parts.shown = value;
         if (shape) {
-            parts.inputs.forEach(({ input }, i) => writeField(input, engine.text(value[i + 1])));
+            parts.inputs.forEach(({ input }, i) => ravine.writeNumber(input, value[i + 1]));
             write(parts.text, engine.text(value));
             return;
         }
@@ -132,7 +134,7 @@
             if (parts.slider.value !== position) parts.slider.value = position;
         }
         parts.slider.setAttribute("aria-valuetext", `${parts.name} ${text}`);
-        writeField(parts.field, text);
+        ravine.writeNumber(parts.field, value);
     };
 
     // All of them --------------------------------------------------------------------------------------------------

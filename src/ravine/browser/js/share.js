@@ -74,10 +74,7 @@
         return `'${text.replaceAll("'", "'\\''")}'`;
     };
 
-    const shownRuns = () => {
-        const shown = state.runs.filter((run) => run.shown);
-        return shown.length > 0 ? shown : state.runs;
-    };
+    const shownRuns = () => state.runs.filter((run) => run.shown);
 
     ravine.command = () => {
         const surface = FACTS.surface.text, minus = surface.startsWith("-"); // which would be read as an option
@@ -161,6 +158,7 @@
 
     // Wire the buttons of #share to a dialog with the link, the command and the Python lines.
     ravine.share = (place) => {
+        const framed = location.href.startsWith("about:srcdoc"); // a notebook's frame has no address to give away
         const dialog = place.querySelector("dialog"), body = dialog.querySelector(".boxes");
         const status = dialog.querySelector(".status");
         const boxes = {
@@ -169,7 +167,9 @@
             python: box("python-text", word("python_label"), 9, status),
         };
         body.append(...Object.values(boxes).map(({ element }) => element));
+        boxes.link.element.hidden = place.querySelector("#copy-link").hidden = framed;
         const open = (first) => {
+            for (const key of ["command", "python"]) boxes[key].element.hidden = shownRuns().length === 0;
             boxes.link.field.value = ravine.link();
             boxes.command.field.value = ravine.command();
             boxes.python.field.value = ravine.python();
@@ -182,6 +182,15 @@
         place.querySelector("#copy-command").addEventListener("click", () => open("command"));
         place.querySelector("#copy-link").addEventListener("click", () => open("link"));
         place.querySelector("#save-csv").addEventListener("click", () => save(ravine.csv(), "race.csv"));
+        const ready = () => {
+            for (const id of ["copy-command", "save-csv"]) {
+                const button = place.querySelector(`#${id}`);
+                button.disabled = shownRuns().length === 0;
+                button.title = button.disabled ? word("none_shown") : "";
+            }
+        };
+        ravine.listen(["runs"], ready);
+        ready();
         dialog.querySelector(".close").addEventListener("click", () => dialog.close());
         dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
     };

@@ -34,6 +34,40 @@
         if (!typing && field.value !== text) field.value = text;
     };
 
+    // A value in as many digits as one reads at a glance; just below 1, what is missing to 1 counts.
+    const rounded = (value) => {
+        if (typeof value === "string") return value;
+        if (Array.isArray(value)) return value.map(rounded);
+        const near = value > 0.999 && value < 1;
+        return near ? ravine.scales.near1.tidy(value) : Number(ravine.digits(value, 5));
+    };
+    ravine.brief = (value) => {
+        const text = engine.text(value);
+        return text.length <= 8 ? text : engine.text(rounded(value));
+    };
+
+    // A field shows few digits and, while it has the focus, all of them; its title has them always.
+    ravine.writeNumber = (field, value) => {
+        const text = engine.text(value), brief = ravine.brief(value), typing = document.activeElement === field;
+        field.dataset.exact = text;
+        field.title = text === brief ? "" : text;
+        ravine.writeField(field, typing ? text : brief);
+    };
+
+    // Tell `sentence()` where something is typed that is no number, which a browser may not even show.
+    ravine.numeric = (field, sentence) => {
+        field.addEventListener("focus", () => {
+            const { exact } = field.dataset;
+            if (exact === undefined || field.value === "" || field.value === exact) return;
+            field.value = exact;
+            field.select(); // as it was when the focus came by Tab: what is typed replaces the number
+        });
+        field.addEventListener("beforeinput", ({ data }) => {
+            if (data && !/^[-+.,\deE\s]*$/.test(data)) ravine.tell(sentence());
+        });
+        field.addEventListener("change", () => field.validity.badInput && ravine.tell(sentence()));
+    };
+
     // What the algebra answers, or null where it has no answer.
     ravine.ask = (question) => {
         try {
