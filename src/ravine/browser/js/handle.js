@@ -18,6 +18,7 @@
         const handle = { element, at: [0, 0] };
         drag(plot, handle, kind, moved);
         element.addEventListener("keydown", (event) => step(plot, handle, event, moved));
+        element.addEventListener("wheel", (event) => passed(element, event), { passive: false });
         handle.place = (x, y) => {
             element.hidden = x === null;
             if (x === null) return;
@@ -28,6 +29,21 @@
         };
         plot.redrawn.push(() => element.hidden || settle(plot, handle));
         return handle;
+    };
+
+    // The wheel zooms what lies below.
+    const passed = (element, event) => {
+        event.preventDefault();
+        element.style.pointerEvents = "none";
+        let below = document, found = null;
+        while (below) {
+            const next = below.elementFromPoint(event.clientX, event.clientY);
+            if (!next || next === found) break;
+            found = next;
+            below = found.shadowRoot;
+        }
+        element.style.pointerEvents = "";
+        if (found) found.dispatchEvent(new WheelEvent("wheel", event));
     };
 
     // A place out of view is shown at the edge, so that it can be fetched back.

@@ -161,20 +161,22 @@
             ...plot.lines.map(({ kind }) => ({
                 sign: kind, colour: looks.ink, text: lineText(plot, kind),
             })),
-            ...(plot.fitting && plot.known.optimum ? [best(plot.known.optimum)] : []),
+            ...(plot.fitting && plot.known.optimum ? [best(plot.known.optimum, plot.known.near)] : []),
         ]);
     };
 
     // A rule with one of the two settings is best along a whole line.
-    const best = ({ x, y }) => {
+    const best = ({ x, y }, near) => {
         const whole = x !== null && y !== null;
         const look = whole ? { sign: "star", colour: OPTIMUM } : { sign: "best", colour: draw.looks().ink };
-        return { ...look, text: word("picture.optimum") };
+        return { ...look, text: near ? word("picture.optimum_near", { point: pointText(near) }) : word("picture.optimum") };
     };
+
+    const pointText = (point) => point.map((c) => ravine.digits(c, 3)).join(", ");
 
     const lineText = ({ known: { h, near } }, kind) => {
         if (kind === "boundary" && near) {
-            return word("picture.boundary_near", { point: near.map((c) => ravine.digits(c, 3)).join(", ") });
+            return word("picture.boundary_near", { point: pointText(near) });
         }
         const upward = h.filter((c) => c > 0), curvature = kind === "slow" ? Math.min(...upward) : Math.max(...upward);
         return word(`picture.${kind}`, { h: ravine.digits(curvature, 4) });
@@ -226,12 +228,16 @@
         });
         const go = (event) => moved(plot, ...draw.value(plot, ...draw.pointer(plot, event)));
         made.addEventListener("pointerdown", (event) => {
-            if (event.button !== 0 || !plot.settled) return;
+            if (event.button !== 0 || !plot.settled || event.pointerType === "touch") return;
             event.preventDefault();
             element.focus({ preventScroll: true });
             made.setPointerCapture(event.pointerId);
             go(event);
         });
-        made.addEventListener("pointermove", (event) => made.hasPointerCapture(event.pointerId) && go(event));
+        // A finger scrolls the page: it sets them by a tap, or drags the handle.
+        made.addEventListener("click", (event) => event.pointerType === "touch" && plot.settled && go(event));
+        made.addEventListener("pointermove", (event) => {
+            if (event.pointerType !== "touch" && made.hasPointerCapture(event.pointerId)) go(event);
+        });
     };
 }

@@ -4,7 +4,7 @@
     const EDGE = 0.16; // of the frame's shorter side: the longest arrow, as in draw/film.py
     const HEAD = 7; // pixels
     const SAMPLE = 60; // steps of which the typical force is taken
-    const SIGNS = ["circle", "square", "triangle", "diamond", "inverted_triangle", "hex", "star"];
+    const SIGNS = ["circle", "square", "triangle", "diamond", "inverted_triangle", "plus", "star", "hex", "square_pin"];
 
     draw.sign = (i) => SIGNS[i % SIGNS.length];
     draw.view = (plot) => [[plot.x.start, plot.x.end], [plot.y.start, plot.y.end]];

@@ -2,12 +2,12 @@
 // remove it. Rows stay in place; a change writes only what it changed.
 {
     const { state, word, make, write } = ravine;
-    // Of draw/style.py, in its order: circle, square, triangles up, diamond, down, plus, cross, left, right.
+    // The signs of paths.js: circle, square, triangle, diamond, triangle down, plus, star, hexagon, hollow square.
     const MARKS = [
         "M15 4a4 4 0 1 0 .01 0z", "M11.5 4.5h7v7h-7z", "M15 3.5l4.5 8h-9z", "M15 2.8l5.2 5.2-5.2 5.2-5.2-5.2z",
         "M15 12.5l4.5-8h-9z", "M13.5 3.5h3v3h3v3h-3v3h-3v-3h-3v-3h3z",
-        "M11.4 6.2l1.8-1.8 1.8 1.8 1.8-1.8 1.8 1.8-1.8 1.8 1.8 1.8-1.8 1.8-1.8-1.8-1.8 1.8-1.8-1.8 1.8-1.8z",
-        "M10.5 8l8-4.5v9z", "M19.5 8l-8-4.5v9z",
+        "M15 2.8l1.5 3.4 3.7.3-2.8 2.4.9 3.6-3.3-1.9-3.3 1.9.9-3.6-2.8-2.4 3.7-.3z",
+        "M15 3l4.3 2.5v5l-4.3 2.5-4.3-2.5v-5z", "M10 3Q15 5.5 20 3 17.5 8 20 13 15 10.5 10 13 12.5 8 10 3z",
     ];
     const SVG = "http://www.w3.org/2000/svg";
 

@@ -2,6 +2,7 @@
 // that a link restores them.
 {
     const RESTS = 300, RESIZED = 50; // milliseconds
+    const FINEST = 1e-10, FARTHEST = 1e12; // the least span, as a part of where it lies or of what is first in view; an edge
 
     const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 
@@ -17,15 +18,35 @@
             if (y) draw.range(plot.y, y);
             own = false;
         };
+        // Beyond these floats cannot tell places apart, and Bokeh draws nothing any more: the last good view comes back.
+        const good = (now) => now.every(([low, high], k) => {
+            const span = high - low, [from, to] = home()[k] || [low, high];
+            const far = Math.max(Math.abs(low), Math.abs(high));
+            return span > FINEST * Math.max(to - from, far) && far <= FARTHEST;
+        });
+        let last = null;
+        const held = () => {
+            const now = draw.view(plot);
+            if (good(now)) {
+                last = now;
+                return;
+            }
+            own = true;
+            const [x, y] = last || home();
+            draw.range(plot.x, x);
+            if (y) draw.range(plot.y, y);
+            own = false;
+        };
         const tell = draw.later(() => {
             if (chosen) ravine.change({ view: draw.view(plot) });
             chosen = false;
         }, RESTS);
-        const now = draw.soon(moved);
+        const now = draw.soon(moved), hold = draw.soon(held);
         for (const range of [plot.x, plot.y]) {
             range.change.connect(() => {
                 now();
                 if (own) return;
+                hold();
                 chosen = true;
                 tell();
             });

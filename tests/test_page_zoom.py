@@ -1,0 +1,74 @@
+"""Zooming and touching: a view never gets lost, and a finger that scrolls changes nothing."""
+
+import pytest
+
+import ravine
+from browsing import Opener, visit
+
+__all__ = ["visit"]  # a fixture
+
+
+@pytest.fixture(scope="module")
+def bowl() -> str:
+    """Return the blog post's bowl."""
+    return ravine.page("x^2 + 50y^2", ["classical:lr=0.01,mu=0.9"], (180, 90)).html
+
+
+VIEW = "JSON.stringify(ravine.state.view)"
+
+
+def middle(page: object, selector: str) -> tuple[float, float]:
+    """Return the middle of an element, in pixels."""
+    box = page.locator(selector).bounding_box()  # type: ignore[attr-defined]
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+@pytest.mark.parametrize("way", [-600, 600])
+def test_a_view_never_gets_lost(bowl: str, visit: Opener, way: int) -> None:
+    """However far the wheel zooms in or out, the terrain stays drawn, Reset brings the first view back, all is quiet."""
+    page = visit(bowl)
+    page.page.mouse.move(*middle(page, "#terrain"))
+    for _ in range(40):
+        page.page.mouse.wheel(0, way)
+    page.wait_for_function("ravine.state.view !== null")
+    low, high = page.state["view"][0]
+    assert 0 < high - low < 1e13
+    page.evaluate("ravine.change({view: null})")
+    handle = page.get_by_role("slider", name="start", exact=True)
+    page.wait_for_timeout(100)
+    assert "handle-outside" not in handle.get_attribute("class")
+    page.quiet()
+
+
+def test_the_wheel_zooms_under_the_handle(bowl: str, visit: Opener) -> None:
+    """With the pointer on the start the wheel zooms what lies below."""
+    page = visit(bowl)
+    box = page.get_by_role("slider", name="start", exact=True).bounding_box()
+    page.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.page.mouse.wheel(0, -100)
+    page.wait_for_function("ravine.state.view !== null")
+    page.quiet()
+
+
+def test_a_finger_scrolls_and_taps(bowl: str, visit: Opener) -> None:
+    """On a phone a swipe over the map leaves lr and mu alone; a tap sets them."""
+    page = visit(bowl, width=390, height=844, has_touch=True, is_mobile=True)
+    page.locator("#map .plot-pad").scroll_into_view_if_needed()
+    box = page.locator("#map .plot-pad").bounding_box()
+    x, y = box["x"] + 0.7 * box["width"], box["y"] + 0.6 * box["height"]
+    session = page.page.context.new_cdp_session(page.page)
+    before = page.state["runs"][0]["settings"]
+
+    def touch(kind: str, at: list[dict[str, float]]) -> None:
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": at})
+
+    touch("touchStart", [{"x": x, "y": y}])
+    for k in range(1, 8):
+        touch("touchMove", [{"x": x, "y": y - 15 * k}])
+    touch("touchEnd", [])
+    page.wait_for_timeout(800)  # until the page has come to rest, or the tap would only stop it
+    assert page.state["runs"][0]["settings"] == before
+    box = page.locator("#map .plot-pad").bounding_box()
+    page.page.touchscreen.tap(box["x"] + 0.7 * box["width"], box["y"] + 0.4 * box["height"])
+    page.wait_for_function("before => ravine.state.runs[0].settings.lr !== before", arg=before["lr"])
+    page.quiet()
