@@ -113,14 +113,14 @@ def main() -> int:
             settled(page)
             times = page.evaluate("({ready: ravine.ready, ...ravine.map.times})")
             ready.append(times["ready"]), coarse.append(times["coarse"]), full.append(times["full"])
+        outcome = np.array(page.evaluate("Array.from(ravine.map.walker.outcome)")).reshape(200, 200)
+        rule = page.evaluate("ravine.focused().rule")
         changed = []
         for i in range(LOADS):
             page.evaluate("i => ravine.change({start: ravine.state.start.map(x => x * (0.9 + 0.02 * i))})", i)
             settled(page)
             changed.append(page.evaluate("ravine.map.times"))
         moves = slider(page)
-        outcome = np.array(page.evaluate("Array.from(ravine.map.walker.outcome)")).reshape(200, 200)
-        rule = page.evaluate("ravine.focused().rule")
         running.close()
     compiled, seconds = python_map(subject, rule, "compiled")
     _, batched = python_map(subject, rule, "numpy")
