@@ -72,3 +72,57 @@ def test_a_finger_scrolls_and_taps(bowl: str, visit: Opener) -> None:
     page.page.touchscreen.tap(box["x"] + 0.7 * box["width"], box["y"] + 0.4 * box["height"])
     page.wait_for_function("before => ravine.state.runs[0].settings.lr !== before", arg=before["lr"])
     page.quiet()
+
+
+def test_a_finger_on_the_terrain_scrolls_the_page(bowl: str, visit: Opener) -> None:
+    """On a phone a swipe up over the terrain scrolls the page, and the terrain shows what it showed before."""
+    page = visit(bowl, width=390, height=844, has_touch=True, is_mobile=True)
+    x, y = middle(page, "#terrain")
+    session = page.page.context.new_cdp_session(page.page)
+
+    def touch(kind: str, at: list[dict[str, float]]) -> None:
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": at})
+
+    touch("touchStart", [{"x": x, "y": y}])
+    for k in range(1, 11):
+        touch("touchMove", [{"x": x, "y": y - 15 * k}])
+    touch("touchEnd", [])
+    page.wait_for_function("scrollY > 50")
+    page.wait_for_timeout(500)  # longer than a view takes to be told
+    assert page.state["view"] is None
+    page.quiet()
+
+
+def test_what_is_said_over_a_picture_is_never_cut(visit: Opener) -> None:
+    """The sentence about a path that diverged lies within its frame on a desktop and on a phone."""
+    html = ravine.page("monkey_saddle", ["classical:lr=0.01,mu=0.9"]).html
+    for width in (1280, 390):
+        page = visit(html, width=width)
+        said, head = page.locator("#terrain .plot-remark"), page.locator("#terrain .plot-head").bounding_box()
+        assert "diverged" in said.inner_text()
+        box = said.bounding_box()
+        assert head["y"] <= box["y"]
+        assert box["y"] + box["height"] <= head["y"] + head["height"]
+
+
+def test_the_tools_speak_the_pages_language(visit: Opener) -> None:
+    """The tools beside the terrain are named in Chinese on a Chinese page."""
+    page = visit(ravine.page("x^2 + 50y^2", ["classical:lr=0.01,mu=0.9"], (180, 90), lang="zh").html)
+    titles = """() => {
+        const found = [], look = (root) => root.querySelectorAll("*").forEach((element) => {
+            if (/Button/.test(element.className) && element.title) found.push(element.title);
+            if (element.shadowRoot) look(element.shadowRoot);
+        });
+        look(document.querySelector("#terrain"));
+        return found;
+    }"""
+    assert page.evaluate(titles) == ["平移", "框选缩放", "滚轮缩放", "恢复视图"]
+
+
+def test_no_legend_for_lines_that_are_not_drawn(bowl: str, visit: Opener) -> None:
+    """The dashed line of the predicted rate stands in the legend only while there is one."""
+    page = visit(bowl)
+    legend = page.locator("#curves .plot-legend li")
+    assert legend.count() == 1
+    page.evaluate("ravine.set('lr', ['ramp', 0.005, 0.01, 0.0001])")
+    page.wait_for_function("document.querySelectorAll('#curves .plot-legend li').length === 0")

@@ -9,10 +9,16 @@ CAPTIONS: Mapping[str, Mapping[str, str]] = {
     "en": {
         "picture.start": "start",
         "picture.settings": "settings of the run in focus",
+        # Tools
+        "picture.tool.pan": "move the picture",
+        "picture.tool.wheel_zoom": "zoom with the wheel",
+        "picture.tool.box_zoom": "zoom into a box",
+        "picture.tool.reset": "show all again",
         # Axes
         "picture.steps": "step",
         "picture.value": "value",
         "picture.value_above": "value above {floor}",
+        "picture.error": "size of the error",
         "axis.lr": "learning rate (length per gradient)",
         "axis.mu": "momentum (no unit)",
         "axis.L": "largest curvature (gradient per length)",
@@ -50,9 +56,14 @@ CAPTIONS: Mapping[str, Mapping[str, str]] = {
     "zh": {
         "picture.start": "起点",
         "picture.settings": "当前运行的设置",
+        "picture.tool.pan": "平移",
+        "picture.tool.wheel_zoom": "滚轮缩放",
+        "picture.tool.box_zoom": "框选缩放",
+        "picture.tool.reset": "恢复视图",
         "picture.steps": "步",
         "picture.value": "函数值",
         "picture.value_above": "函数值减 {floor}",
+        "picture.error": "误差大小",
         "axis.lr": "学习率（长度/梯度）",
         "axis.mu": "动量（无单位）",
         "axis.L": "最大曲率（梯度/长度）",

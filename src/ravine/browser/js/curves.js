@@ -91,6 +91,8 @@
             plot.figure.left[0].axis_label = floor === 0 ? word("picture.value")
                 : word("picture.value_above", { floor: ravine.digits(floor, 6) });
             fill(plot, limits, floor);
+            const dashed = { sign: "dashed", colour: draw.looks().faint, text: word("picture.predicted") };
+            legend(plot.source("predicted").data.xs.some((xs) => xs.length > 1) ? [dashed] : []);
             clock();
         };
         const clock = () => {
@@ -101,7 +103,6 @@
         };
         const dress = () => {
             plot.find("clock").glyph.line_color = draw.looks().ink;
-            legend([{ sign: "dashed", colour: draw.looks().faint, text: word("picture.predicted") }]);
             show(true);
         };
         dress();

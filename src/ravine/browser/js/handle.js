@@ -1,6 +1,7 @@
 // A point that is dragged or moved with the arrow keys: an element over a picture that can have the focus.
 {
     const STEP = 0.01, LEAP = 0.1; // of what is in view
+    const ROOM = 12; // pixels between the edge and a handle whose place is out of view
     const KEYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowDown: [0, -1], ArrowUp: [0, 1] };
 
     draw.dragging = ""; // the kind of the handle that is dragged just now
@@ -49,7 +50,11 @@
     // A place out of view is shown at the edge, so that it can be fetched back.
     const settle = (plot, { element, at }) => {
         const [px, py] = draw.pixel(plot, ...at), { left, right, top, bottom } = draw.frame(plot);
-        const x = Math.min(Math.max(px, left), right), y = Math.min(Math.max(py, top), bottom);
+        const held = (at, low, high) => {
+            if (at >= low - 1 && at <= high + 1) return Math.min(Math.max(at, low), high);
+            return at > high ? high - ROOM : low + ROOM;
+        };
+        const x = held(px, left, right), y = held(py, top, bottom);
         element.classList.toggle("handle-outside", Math.abs(x - px) > 1 || Math.abs(y - py) > 1);
         element.style.transform = `translate(${x}px, ${y}px)`;
     };

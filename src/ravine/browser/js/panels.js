@@ -3,6 +3,7 @@
     const FAR = 1e200; // no renderer reaches farther
     const RESTS = 600; // milliseconds after which the axes close up to the values
     const SHAPE = 2, LEAST_WIDTH = 150, LEAST_HEIGHT = 110; // of a picture, the last two in pixels
+    const ROOMY = 220; // pixels of width that leave room for the label of the vertical axis
 
     // Which directions are shown: all, or as many as there are pictures, spread over the spectrum.
     const chosen = (n, count) =>
@@ -33,7 +34,10 @@
         const columns = choices.reduce((best, k) => (cost(k) < cost(best) ? k : best));
         grid.style.gridTemplateColumns = `repeat(${columns}, minmax(0, 1fr))`;
         grid.style.gridAutoRows = `minmax(${LEAST_HEIGHT}px, 1fr)`;
+        const error = width / columns < ROOMY ? null : ravine.word("picture.error");
         for (const [k, { plot }] of panels.entries()) {
+            const [side] = plot.figure.left;
+            if (side.axis_label !== error) side.axis_label = error;
             const label = k + columns >= count ? ravine.word("picture.steps") : null, axis = plot.figure.below[0];
             if (axis.axis_label !== label) axis.axis_label = label;
         }

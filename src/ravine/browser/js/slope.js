@@ -3,7 +3,7 @@
     const POINTS = 600; // of the curve in view
     const ROOM = [0.1, 0.2]; // below and above the curve, of its height
     const RARE = 0.03, FAR = 3; // share of the curve that may be cut where it is so many times farther than the rest
-    const APART = 4; // pixels between the paths of two runs, which would hide each other
+    const APART = 1; // pixels between the paths of two runs, which would hide each other
     const MOST = 600; // points of a path that follows the curve
 
     const height = (x) => engine.surface.height(Float64Array.of(x));

@@ -1,12 +1,20 @@
 // The terrain of two coordinates: the ground, the paths on it, the start that is dragged, the balls; of one coordinate
 // the curve (slope.js), of more nothing.
 {
+    const TOOLS = {
+        PanTool: "picture.tool.pan", WheelZoomTool: "picture.tool.wheel_zoom", BoxZoomTool: "picture.tool.box_zoom",
+        ResetTool: "picture.tool.reset",
+    };
+
     ravine.terrain = async (element) => {
         if (FACTS.items.terrain === null) {
             element.hidden = true;
             return;
         }
         const plot = await draw.embed(element, FACTS.items.terrain, "terrain");
+        for (const tool of plot.figure.toolbar.tools) tool.description = ravine.word(TOOLS[tool.type]);
+        // A finger that moves up or down scrolls the page; what it presses or two fingers do is the picture's.
+        plot.view.canvas_view.events_el.style.touchAction = "pan-y";
         // Beside the tools, where nothing moves when there is something to say.
         const head = ravine.make("div", { class: "plot-head" });
         plot.box.append(head);

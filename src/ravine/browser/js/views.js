@@ -51,6 +51,21 @@
                 tell();
             });
         }
+        // What a finger moved before it turned out to scroll the page is moved back, after Bokeh has heard of it.
+        let before = null;
+        const back = (found) => {
+            own = true;
+            found.view.forEach(([start, end], i) => [plot.x, plot.y][i].setv({ start, end }));
+            own = false;
+            chosen = found.chosen;
+        };
+        const byFinger = ({ pointerType, isPrimary }) => pointerType === "touch" && isPrimary;
+        plot.box.addEventListener("pointerdown", (event) => {
+            if (byFinger(event)) before = { view: draw.view(plot), chosen };
+        }, true);
+        plot.box.addEventListener("pointercancel", (event) => {
+            if (byFinger(event) && before !== null) setTimeout(back, 0, before);
+        }, true);
         plot.figure.on_event("reset", () => {
             chosen = false;
             ravine.change({ view: null });
