@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 from browsing import chromium, running
-from ravine.schedules import Schedule
 
 # JSON has no NaN, no infinity and, in JavaScript, no negative zero: they cross as {"$": "NaN"}, arrays as their bytes.
 CROSSING = """
@@ -99,8 +98,3 @@ def _taken(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _taken(part) for key, part in value.items()}
     return [_taken(part) for part in value] if isinstance(value, list) else value
-
-
-def setting(value: Any) -> Any:
-    """Write a setting as the page holds it: a number, or a list of a schedule's name and its numbers."""
-    return [value.name, *map(setting, value.args)] if isinstance(value, Schedule) else float(value)

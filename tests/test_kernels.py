@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from drawn import seeded
 from ravine import _kernels, _lanes, _template
 from ravine.boundary import row_of
 from ravine.cells import DIVERGED, NOT_YET, REACHED, UNDEFINED, walk
-from ravine.errors import AlgebraError, RavineError
+from ravine.errors import RavineError
 from ravine.phase import phase_map
 from ravine.phasemap import PhaseMap
 from ravine.rules import RULES, Row, Rule
@@ -32,16 +32,7 @@ TILTED = "x^2 + x*y + 25y^2"
 FREE = Rule("free", lambda lr, mu: Row(mu, -lr, 0.8, -0.3 * lr, 0.5 * mu), "no number is 0 or 1", "")
 
 
-@pytest.fixture(autouse=True, scope="module")
-def no_optimum() -> Iterator[None]:
-    """Leave out the search for optimal settings, which takes longer than these maps and has tests of its own."""
-
-    def nobody_knows(*_: object, **__: object) -> None:
-        raise AlgebraError("left out")
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ravine.boundary.algebra.optimum", nobody_knows)
-        yield
+pytestmark = pytest.mark.usefixtures("no_optimum")
 
 
 def in_numpy(found: PhaseMap) -> tuple[Any, Any, Any]:

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drawn import schedules, seeded
-from javascript import run_js, setting
+from javascript import run_js
 from ravine.browser.engine import program
+from ravine.browser.presets import plain
 from ravine.charts import EVERY
 from ravine.race import race
 from ravine.result import Run
@@ -93,7 +94,7 @@ def test_schedules() -> None:
     """
     found = drawn(schedules(), 400)
     script = f"{BOWL} return data.given.map((value) => data.steps.map((t) => engine.at(value, t)));"
-    answers = run_js(script, {"given": [setting(schedule) for schedule in found], "steps": STEPS})
+    answers = run_js(script, {"given": [plain(schedule) for schedule in found], "steps": STEPS})
     assert {schedule.name for schedule in found} == SCHEDULES.keys()
     exact = 0
     for schedule, answer in zip(found, answers, strict=True):
@@ -116,7 +117,7 @@ def test_text() -> None:
     numbers += [float(f"{digit}e{power}") for digit in (1, 1.5, -7.25) for power in range(-8, 24)]
     made = [*drawn(schedules(), 200), parse("cosine(0.1,1000,0)"), parse("then(nesterov83(1),5,sutskever(0.9,250))")]
     script = f"{BOWL} return data.map(engine.text);"
-    assert run_js(script, [*numbers, *map(setting, made)]) == [*map(text_of, numbers), *map(str, made)]
+    assert run_js(script, [*numbers, *map(plain, made)]) == [*map(text_of, numbers), *map(str, made)]
 
 
 # Surfaces -----------------------------------------------------------------------------------------------------------
@@ -212,7 +213,7 @@ def raced(
     steps = 200
     start = np.array(start or made.start or (1.0,) * made.dim)
     normals = np.random.default_rng(seed).standard_normal((steps, made.dim))
-    runs = [{"rule": m.name, "settings": {k: setting(v) for k, v in m.settings.items()}} for m in methods]
+    runs = [{"rule": m.name, "settings": {k: plain(v) for k, v in m.settings.items()}} for m in methods]
     data = {"runs": runs, "start": start, "steps": steps, "tol": tol, "sigma": noise}
     found = run_js(program(made, EVERY) + RACE, {**data, "normals": normals.ravel() if noise else None})
     ours = [race(made, [method], start, steps, tol=tol, noise=noise, seed=seed).runs[0] for method in methods]

@@ -1,18 +1,17 @@
 """The map that a page walks: its cells end as those of `ravine map`, however it is sliced, coarse first."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from javascript import run_js, setting
+from javascript import run_js
 from ravine.browser.engine import OUTCOMES, program
+from ravine.browser.presets import plain
 from ravine.cells import DIVERGED, NOT_WALKED, NOT_YET, REACHED, UNDEFINED
 from ravine.cells import OUTCOMES as WORDS
 from ravine.charts import EVERY
-from ravine.errors import AlgebraError
 from ravine.phase import phase_map
 from ravine.phasemap import PhaseMap
 from ravine.surfaces import surface
@@ -26,21 +25,12 @@ return { order, outcome, stopped, value, walked, done, slices };
 """
 
 
-@pytest.fixture(autouse=True, scope="module")
-def no_optimum() -> Iterator[None]:
-    """Leave out the search for optimal settings, which takes longer than these maps and has tests of its own."""
-
-    def nobody_knows(*_: object, **__: object) -> None:
-        raise AlgebraError("left out")
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ravine.boundary.algebra.optimum", nobody_knows)
-        yield
+pytestmark = pytest.mark.usefixtures("no_optimum")
 
 
 def in_page(found: PhaseMap, slice: float = 1e9, **changes: Any) -> dict[str, Any]:
     """Walk a map's cells in the page, from the map's first start."""
-    fixed = {key: setting(value) for key, value in found.fixed.items()}
+    fixed = {key: plain(value) for key, value in found.fixed.items()}
     axes = {key: {"name": axis.name, "values": axis.values} for key, axis in (("x", found.x), ("y", found.y))}
     data = {"rule": found.rule.name, "settings": fixed, **axes, "start": found.starts[0], "steps": found.steps}
     answer: dict[str, Any] = run_js(

@@ -23,9 +23,18 @@ def middle(page: object, selector: str) -> tuple[float, float]:
     return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
 
+def swipe_up(page: object, x: float, y: float, steps: int) -> None:
+    """Put a finger down at (x, y) pixels, move it up by 15 pixels so many times, and lift it."""
+    session = page.page.context.new_cdp_session(page.page)  # type: ignore[attr-defined]
+    path = [("touchStart", 0), *(("touchMove", k) for k in range(1, steps + 1))]
+    for kind, k in path:
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y - 15 * k}]})
+    session.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+
+
 @pytest.mark.parametrize("way", [-600, 600])
 def test_a_view_never_gets_lost(bowl: str, visit: Opener, way: int) -> None:
-    """However far the wheel zooms in or out, the terrain stays drawn, Reset brings the first view back, all is quiet."""
+    """However far the wheel zooms in or out, the terrain stays drawn, without a view the first comes back, all is quiet."""
     page = visit(bowl)
     page.page.mouse.move(*middle(page, "#terrain"))
     for _ in range(40):
@@ -56,16 +65,9 @@ def test_a_finger_scrolls_and_taps(bowl: str, visit: Opener) -> None:
     page.locator("#map .plot-pad").scroll_into_view_if_needed()
     box = page.locator("#map .plot-pad").bounding_box()
     x, y = box["x"] + 0.7 * box["width"], box["y"] + 0.6 * box["height"]
-    session = page.page.context.new_cdp_session(page.page)
     before = page.state["runs"][0]["settings"]
 
-    def touch(kind: str, at: list[dict[str, float]]) -> None:
-        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": at})
-
-    touch("touchStart", [{"x": x, "y": y}])
-    for k in range(1, 8):
-        touch("touchMove", [{"x": x, "y": y - 15 * k}])
-    touch("touchEnd", [])
+    swipe_up(page, x, y, 7)
     page.wait_for_timeout(800)  # until the page has come to rest, or the tap would only stop it
     assert page.state["runs"][0]["settings"] == before
     box = page.locator("#map .plot-pad").bounding_box()
@@ -78,15 +80,8 @@ def test_a_finger_on_the_terrain_scrolls_the_page(bowl: str, visit: Opener) -> N
     """On a phone a swipe up over the terrain scrolls the page, and the terrain shows what it showed before."""
     page = visit(bowl, width=390, height=844, has_touch=True, is_mobile=True)
     x, y = middle(page, "#terrain")
-    session = page.page.context.new_cdp_session(page.page)
 
-    def touch(kind: str, at: list[dict[str, float]]) -> None:
-        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": at})
-
-    touch("touchStart", [{"x": x, "y": y}])
-    for k in range(1, 11):
-        touch("touchMove", [{"x": x, "y": y - 15 * k}])
-    touch("touchEnd", [])
+    swipe_up(page, x, y, 10)
     page.wait_for_function("scrollY > 50")
     page.wait_for_timeout(500)  # longer than a view takes to be told
     assert page.state["view"] is None

@@ -1,6 +1,5 @@
 """map: what becomes of every pair of settings."""
 
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,6 +15,7 @@ from ravine.cli.options import (
     points,
     print_json,
     progress,
+    say_notes,
 )
 from ravine.errors import MapError, shown
 
@@ -66,8 +66,7 @@ def map(
     if json:
         print_json(told)
         return
-    for note in dict.fromkeys(note for each in found for note in each.notes):
-        print(f"note: {note}", file=sys.stderr)
+    say_notes(note for each in found for note in each.notes)
     _print(found)
     print(f"written: {out}")
 
@@ -103,7 +102,7 @@ def _mapped(
 
 
 def _say(sentence: str) -> None:
-    print(f"note: {sentence}", file=sys.stderr, flush=True)
+    say_notes([sentence])
 
 
 def _film_fits(out: Path | None, many: bool, show: str) -> None:

@@ -1,10 +1,9 @@
 """convert, of a checkpoint: the run in the middle of a training in another framework's dialect."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ravine.cli.options import columns, print_json
+from ravine.cli.options import columns, print_json, say_notes
 from ravine.errors import ConvertError
 
 if TYPE_CHECKING:
@@ -84,8 +83,7 @@ def _print(told: dict[str, Any]) -> None:
         rows.append(("point", f"+ {group['shift']:.9g} · buffer", ""))
         columns(rows, widest=140)
     print(f"written: {told['written']}" if told["written"] else "nothing is written without --out")
-    for note in told["notes"]:
-        print(f"note: {note}", file=sys.stderr)
+    say_notes(told["notes"])
 
 
 def _words(side: dict[str, Any]) -> str:

@@ -1,13 +1,22 @@
 """convert: the same method, or the same run, in another library's settings."""
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from ravine.cli.checkpoints import convert_file, is_checkpoint
-from ravine.cli.options import JsonOption, StartOption, StepsOption, columns, file_free, points, print_json, write_json
+from ravine.cli.options import (
+    JsonOption,
+    StartOption,
+    StepsOption,
+    columns,
+    file_free,
+    points,
+    print_json,
+    say_notes,
+    write_json,
+)
 from ravine.errors import ConvertError
 
 SUFFIXES = ("png", "svg", "pdf", "json")
@@ -159,8 +168,7 @@ def _print(found: Any, told: dict[str, Any]) -> None:
     listed = {key: value for key, value in told["to"]["settings"].items() if isinstance(value, list)}
     if listed:
         _print_steps(found, listed)
-    for note in found.notes:
-        print(f"note: {note}", file=sys.stderr)
+    say_notes(found.notes)
 
 
 def _print_steps(found: Any, listed: dict[str, list[float]]) -> None:

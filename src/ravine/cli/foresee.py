@@ -1,6 +1,5 @@
 """predict: will it converge, how fast, what would be best."""
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +16,7 @@ from ravine.cli.options import (
     file_free,
     points,
     print_json,
+    say_notes,
 )
 
 SUFFIXES = ("png", "svg", "pdf", "csv", "json")
@@ -46,8 +46,7 @@ def predict(
     if json:
         print_json(told)
         return
-    for note in dict.fromkeys(note for each in found for note in each.notes):
-        print(f"note: {note}", file=sys.stderr)
+    say_notes(note for each in found for note in each.notes)
     for each in found:
         _print(each)
     if out is not None:
@@ -78,7 +77,7 @@ def _fitting(surface: Any) -> list[str]:
     from ravine.race import fitting_methods
 
     chosen, why = fitting_methods(surface, np.array(surface.start or (1.0,) * surface.dim))
-    print(f"note: {why}", file=sys.stderr)
+    say_notes([why])
     return chosen
 
 
@@ -101,8 +100,7 @@ def _print(prediction: Any) -> None:
         print(
             f"{prediction.method.label} on {prediction.surface.name}: {place.kind} at ({at}), value {place.value:.6g}"
         )
-        for note in place.notes:
-            print(f"note: {note}", file=sys.stderr)
+        say_notes(place.notes)
         noisy = place.noise_floor is not None
         header = ("h", "regime", "rate", "steps per tenfold", "period", "poles", *(["noise floor"] if noisy else []))
         shown = place.directions if len(place.directions) <= MOST else (*place.directions[:6], *place.directions[-6:])

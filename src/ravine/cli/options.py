@@ -3,7 +3,7 @@
 import contextlib
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -93,6 +93,12 @@ def columns(rows: Sequence[tuple[str, ...]], widest: int = 80) -> None:
     widths = [min(widest, max(len(cell) for cell in column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def say_notes(notes: Iterable[str]) -> None:
+    """Print what somebody should know beside a result, each once, where it does not mix with the result."""
+    for note in dict.fromkeys(notes):
+        print(f"note: {note}", file=sys.stderr, flush=True)
 
 
 def print_json(data: Any) -> None:

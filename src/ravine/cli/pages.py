@@ -1,6 +1,5 @@
 """page: a function to play with in a browser."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +17,7 @@ from ravine.cli.options import (
     file_free,
     points,
     print_json,
+    say_notes,
 )
 
 
@@ -53,6 +53,5 @@ def page(
     if json:
         print_json({"out": str(path), **made.summary()})
         return
-    for note in made.race.notes:
-        print(f"note: {note}", file=sys.stderr)
+    say_notes(made.race.notes)
     print(f"written: {path}")

@@ -23,6 +23,7 @@ from ravine.cli.options import (
     points,
     print_json,
     progress,
+    say_notes,
 )
 
 RACE_SUFFIXES = ("png", "svg", "pdf", "gif", "webp", "mp4", "html", "csv", "parquet", "json")
@@ -69,7 +70,7 @@ def race(
     if json:
         print_json(_summary(result, predict))
         return
-    _notes(result)
+    say_notes(result.notes)
     _table(result)
     if predict:
         _directions(result)
@@ -107,7 +108,7 @@ def film(
     with progress("drawing", json) as tick:
         frames = make(result, path, view, arrows, seconds, fps, tick)
     if not json:
-        _notes(result)
+        say_notes(result.notes)
     _told({"out": str(path), "frames": frames, **result.summary()}, f"{frames} frames in {path}", json)
 
 
@@ -182,11 +183,6 @@ def _raced(
         )  # fmt: skip
 
 
-def _notes(result: Any) -> None:
-    for note in result.notes:
-        print(f"note: {note}", file=sys.stderr)
-
-
 def _summary(result: Any, predict: bool) -> dict[str, Any]:
     from ravine.components import with_directions
 
@@ -206,9 +202,7 @@ def _directions(result: Any) -> None:
             cells = ("–" if begin is None else str(begin), "–" if difference is None else f"{difference:.2e}")
             lines.append((run.method.label + result.where(run), f"{d['h']:.6g}", *cells))
     columns(lines)
-    for note in told.get("notes", []):
-        if note not in result.notes:
-            print(f"note: {note}", file=sys.stderr)
+    say_notes(note for note in told.get("notes", []) if note not in result.notes)
 
 
 def _write(result: Any, out: Path, view: str, panels: str, quiet: bool, predict: bool) -> None:
