@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
+# Each worker has a processor of its own: small networks on many threads only wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 if "PYTEST_XDIST_WORKER" not in os.environ:  # workers inherit the controller's
     os.environ["RAVINE_CACHE"] = tempfile.mkdtemp(prefix="ravine-tests-")
 

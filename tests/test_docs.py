@@ -22,6 +22,9 @@ PAGES = (
     "docs/theory.md",
     "docs/training.md",
     "docs/page.md",
+    "docs/tasks.md",
+    "docs/sweep.md",
+    "docs/curvature.md",
 )
 FLAGS = doctest.ELLIPSIS | doctest.IGNORE_EXCEPTION_DETAIL
 MODULES = [m.name for m in pkgutil.walk_packages(ravine.__path__, "ravine.") if not m.name.endswith("__main__")]

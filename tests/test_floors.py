@@ -15,7 +15,7 @@ SOURCE = ROOT / "src" / "ravine"
 
 # From the ground up; a file may import files before it in this list, none after.
 FLOORS = """
-    errors files display schedules rules charts letters
+    errors files display importing schedules rules charts letters
     surfaces.interface surfaces.functions surfaces.parse surfaces.expression surfaces.catalogue surfaces.spectrum
     surfaces.by_torch surfaces.by_jax surfaces.callables surfaces surfaces.check surfaces.describe starts
     algebra.kinds algebra.direction algebra.limits algebra.optima algebra.forms
@@ -28,14 +28,29 @@ FLOORS = """
     probing probing.machines probing.series probing.by_torch probing.by_optax probing.by_steps probing.kinds
     probing.linearity probing.timing probing.identify probing.match probing.changes probing.skips probing.report
     probing.probed probing.faults probe optax
+    tasks.reading tasks.task tasks.batches tasks.once tasks.classes tasks.digits tasks.mnist tasks.autoencoder
+    tasks.tables tasks.text tasks.adding tasks.catalogue tasks.check tasks.decorator tasks.loading tasks.identity
+    tasks.describe tasks
     torch.numbers torch.loops torch._onepass torch._watch torch.flat torch.markers torch.arguments torch.lists torch.momentum
-    torch.keys torch.counted torch.curves torch.schedule torch.names torch.state torch.checkpoint torch
-    draw.data draw.style draw.schedules draw.directions draw.figures draw.predictions draw.conversions
-    draw.picks draw.mapdata draw.maps draw.film draw.sheets draw.notebook draw.exhibits draw.gallery draw.theory draw
+    torch.keys torch.counted torch.curves torch.schedule torch.names torch.state torch.checkpoint
+    torch.training torch.pace
+    torch.spectral torch.spectral.products torch.spectral.gaussnewton torch.spectral.subject torch.spectral.lanczos
+    torch.curvature torch.density torch.noise torch.edge torch.spectral.weights torch.spectral.measurement
+    torch.lanewise torch.lanewise.chances torch.lanewise.stack torch.lanewise.cleaning torch.lanewise.gradients
+    torch.lanewise.tape torch.lanewise.moves torch.lanewise.slots torch.lanewise.feed
+    torch.lanes torch.singles torch.fitness torch.crew torch
+    sweep.trials sweep.grid sweep.parts sweep.manifest sweep.halving sweep.work sweep.engines sweep.cluster sweep.plan
+    sweep.table sweep.run sweep
+    tuning.ledger tuning.cells tuning.lab tuning.finals tuning.search tuning.recommendation tuning.foresight tuning.exact
+    tuning.work tuning.verb tuning
+    draw.data draw.style draw.spectra draw.schedules draw.directions draw.figures draw.predictions draw.conversions
+    draw.picks draw.mapdata draw.maps draw.sweepdata draw.sweeps draw.sweeppage draw.evidence
+    draw.film draw.sheets draw.notebook draw.exhibits draw.gallery draw.theory draw
     browser browser.captions browser.chinese browser.words browser.hints browser.scope browser.calls browser.expressions
     browser.translate browser.forecast browser.printer browser.rows browser.steps browser.engine
     browser.presets browser.settings browser.facts browser.figures browser.document page
-    cli.options cli.see cli.foresee cli.chart cli.pages cli.checkpoints cli.exchange cli.inspect cli.lists cli.app cli __main__
+    cli.options cli.curvature cli.see cli.foresee cli.chart cli.sweep cli.pages
+    cli.checkpoints cli.exchange cli.inspect cli.lists cli.tasks cli.tune cli.app cli __main__
 """
 ORDER = FLOORS.split()
 

@@ -4,6 +4,7 @@ from . import draw as draw
 from . import rules as rules
 from . import schedules as schedules
 from . import surfaces as surfaces
+from . import sweep as sweep
 from .components import Components as Components
 from .components import components as components
 from .convert import Conversion as Conversion
@@ -27,3 +28,5 @@ from .rules import Rule as Rule
 from .surfaces import Surface as Surface
 from .surfaces import surface as surface
 from .surfaces.check import check_gradient as check_gradient
+from .tuning import Recommendation as Recommendation
+from .tuning import tune as tune

@@ -49,6 +49,22 @@ class PageError(RavineError):
     """A page cannot be made: a surface without an expression, a guest, a setting that a browser cannot follow."""
 
 
+class TaskError(RavineError):
+    """A task cannot be trained: its file, model, loss or data do not fit."""
+
+
+class CurvatureError(RavineError):
+    """A curvature cannot be measured: the loss, the directions asked for or the number of products do not fit."""
+
+
+class SweepError(RavineError):
+    """A sweep cannot be run: its axes, folder, engine or cluster do not fit."""
+
+
+class TuneError(RavineError):
+    """Nothing can be recommended: the budget is too small, or nothing can be trained."""
+
+
 class DrawError(RavineError):
     """A picture cannot be drawn or written."""
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ravine.cli import chart, exchange, foresee, inspect, lists, pages, see
+from ravine.cli import chart, curvature, exchange, foresee, inspect, lists, pages, see, sweep, tasks, tune
 from ravine.errors import RavineError
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -36,11 +36,15 @@ app.command()(see.film)
 app.command()(see.gallery)
 app.command()(foresee.predict)
 app.command()(chart.map)
+app.command()(sweep.sweep)
+app.command()(curvature.curvature)
+app.command()(tune.tune)
 app.command()(pages.page)
 app.command()(exchange.convert)
 app.command()(inspect.probe)
 app.command()(lists.rules)
 app.command()(lists.surfaces)
+app.command()(tasks.tasks)
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -52,7 +52,7 @@ def map(
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Map lr and mu: what becomes of every pair on your function, with the theory's lines on it."""
+    """Map lr and mu: what becomes of every pair, with theory's lines."""
     many = rule is not None and (len(rule) > 1 or rule == ["all"])
     out = file_free(
         out if out is not None or json else Path("map.png"), FIGURES + FILMS + (("json",) if many else TABLES)

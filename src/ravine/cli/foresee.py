@@ -37,7 +37,7 @@ def predict(
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Predict before a step is taken: stable or not, how fast, and what would be best."""
+    """Predict before a step is taken: stable or not, how fast, the best."""
     out = file_free(out, SUFFIXES)
     found = _predicted(surface, rule, at, start, steps, noise)
     told = found[0].summary() if len(found) == 1 else {"predictions": [each.summary() for each in found]}

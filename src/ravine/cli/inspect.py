@@ -33,7 +33,7 @@ def probe(
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Find out which momentum method an optimizer is, and whether it has mistakes."""
+    """Find out which momentum method an optimizer is, and its mistakes."""
     from ravine.probe import probe as run
 
     out = file_free(out, SUFFIXES)

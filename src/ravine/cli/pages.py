@@ -36,7 +36,7 @@ def page(
     seed: SeedOption = 0,
     json: JsonOption = False,
 ) -> None:
-    """Make a page to play with in a browser: one file, no network, no server."""
+    """Make a page to play with in a browser: one file, no network."""
     path = file_free(out, ("html",))
     assert path is not None
     from ravine.page import page as make

@@ -96,7 +96,7 @@ def film(
     seed: SeedOption = 0,
     json: JsonOption = False,
 ) -> None:
-    """Film a race: balls on the map, on the curve, or rolling on the terrain."""
+    """Film a race: balls on the map or curve, or rolling on the terrain."""
     from ravine.draw.film import SUFFIXES
     from ravine.draw.film import film as make
 

@@ -5,16 +5,15 @@ import inspect
 import sys
 import warnings
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ravine import guests
 from ravine.errors import ProbeError, RavineError, nearest, reason, require, shown
+from ravine.importing import found, imported
 from ravine.probing import by_optax, by_steps, by_torch
 from ravine.probing.machines import SIZE, Machine
-from ravine.surfaces.callables import imported
 
 KNOWN = (
     "a factory from parameters to a torch optimizer, an Optax transformation, "
@@ -117,19 +116,15 @@ def _of_optax(guest: guests.Guest) -> Machine:
 
 def _of_file(text: str, asked: Mapping[str, Any]) -> Machine:
     path, _, wanted = text.rpartition(":")
-    try:
-        file = Path(path).expanduser()
-        found = bool(path) and file.is_file()
-    except (OSError, RuntimeError, ValueError):  # a name too long, a home of nobody, a zero byte
-        found = False
-    if not found and (path.endswith(".py") or "/" in path):
+    file = found(path)
+    if file is None and (path.endswith(".py") or "/" in path):
         raise ProbeError(f"there is no file {shown(path)}; write path/to/file.py:function")
-    if not found:
+    if file is None:
         raise ProbeError(
             f"cannot probe {shown(text)}; write torch:SGD(lr=0.1,momentum=0.9), optax:sgd(learning_rate=0.1) or "
             "path/to/file.py:function"
         )
-    module = imported(file)
+    module = imported(file, ProbeError)
     known = [k for k, v in vars(module).items() if not k.startswith("_") and (callable(v) or hasattr(v, "update"))]
     if wanted not in known:
         raise ProbeError(f"{path} has no function {shown(wanted)}; {nearest(wanted, known)}")

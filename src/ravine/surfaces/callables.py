@@ -1,18 +1,16 @@
 """A Python function of yours becomes a surface: with its given gradient, torch's or JAX's, or centred differences."""
 
 import contextlib
-import importlib.util
 import inspect
-import sys
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from types import CellType, CodeType, ModuleType
 from typing import Any
 
 import numpy as np
 
 from ravine.errors import SurfaceError, nearest, reason, shown
+from ravine.importing import found, imported
 from ravine.surfaces.catalogue import names
 from ravine.surfaces.interface import Array, Surface
 
@@ -84,38 +82,16 @@ def from_file(text: str, dim: int | None = None) -> Surface:
     The file is imported, as Python would import it from its own folder.
     """
     path, _, wanted = text.rpartition(":")
-    try:
-        file = Path(path).expanduser()
-        found = file.is_file()
-    except (OSError, RuntimeError, ValueError):  # a name too long, a home of nobody, a zero byte
-        found = False
-    if not found:
+    file = found(path)
+    if file is None:
         raise SurfaceError(f"there is no file {shown(path)}; write path/to/file.py:function")
-    module = imported(file)
+    module = imported(file, SurfaceError)
     functions = [k for k, v in vars(module).items() if callable(v) and not k.startswith("_")]
     if wanted not in functions:
         raise SurfaceError(f"{path} has no function {shown(wanted)}; {nearest(wanted, functions)}")
     gradient = getattr(module, f"{wanted}_gradient", None)
     made = from_callable(getattr(module, wanted), gradient, dim, name=f"{file.name}:{wanted}")
     return replace(made, text=text)
-
-
-def imported(file: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"_surface_{file.stem}", file)
-    if spec is None or spec.loader is None:
-        raise SurfaceError(f"{file} is no Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up there
-    sys.path.insert(0, str(file.resolve().parent))
-    try:
-        spec.loader.exec_module(module)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:
-        raise SurfaceError(f"{file} cannot be imported: {reason(error)}") from error
-    finally:
-        sys.path.pop(0)
-    return module
 
 
 def centred(heights: Callable[[Array], Array], x: Array, out: Array) -> None:
