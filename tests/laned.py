@@ -47,6 +47,21 @@ def _loop(x: Any, a: Any, b: Any) -> Any:
     return b(h)
 
 
+def _recurrent(x: Any, a: Any, c: Any, b: Any) -> Any:
+    return b(c(a(x.view(-1, 4, 2).transpose(0, 1))[0].transpose(0, 1))[0][:, -1])
+
+
+class _Number(nn.Module):
+    """Multiply with a parameter that is one number, without a dimension."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.value = nn.Parameter(torch.tensor(1.5))
+
+    def forward(self, x: Any) -> Any:
+        return x * self.value
+
+
 def _tied(x: Any, a: Any) -> Any:
     return functional.linear(torch.tanh(a(x)), a.weight.t())[:, :3]
 
@@ -78,6 +93,13 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
     "loop": lambda: Net(_loop, a=nn.Linear(7, 5), b=nn.Linear(5, 3)),
     "rnn": lambda: Net(lambda x, a, b: b(a(x.view(-1, 4, 2))[0][:, -1]), a=nn.RNN(2, 5, batch_first=True), b=nn.Linear(5, 3)),
     "lstm": lambda: Net(lambda x, a, b: b(a(x.view(-1, 4, 2))[0][:, -1]), a=nn.LSTM(2, 4, batch_first=True), b=nn.Linear(4, 3)),
+    "recurrent dropout": lambda: Net(
+        _recurrent,
+        a=nn.LSTM(2, 4, 2, dropout=0.3),
+        c=nn.GRU(4, 3, 2, dropout=0.2, bidirectional=True, batch_first=True),
+        b=nn.Linear(6, 3),
+    ),
+    "a number": lambda: nn.Sequential(nn.Linear(8, 3), _Number()),
     "tied": lambda: Net(_tied, a=nn.Linear(8, 8)),
     "frozen": _frozen,
 }  # fmt: skip

@@ -47,6 +47,38 @@ def test_everything_is_printed_as_one_object(task: str, capsys: pytest.CaptureFi
     assert told["density"]["probes"] == 8
 
 
+@pytest.mark.parametrize("words", [["--device", "abacus"], ["--device", "cuda:99"], ["--seed", "-1"]])
+def test_no_device_and_no_seed_are_one_sentence(
+    words: list[str], task: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A device that is not there, and a seed below 0, are refused with the exit code 2."""
+    assert run(["curvature", task, *words]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_ctrl_c_on_the_way_keeps_the_curve(
+    task: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A training that is interrupted leaves what was measured, in the file and as one object, and the exit code 130."""
+    import ravine.torch.edge as edge
+
+    left = iter(range(7))
+
+    def loss_of(*given: object) -> torch.Tensor:
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        return once(*given)  # type: ignore[arg-type]
+
+    once = edge.loss_of
+    monkeypatch.setattr(edge, "loss_of", loss_of)
+    out = tmp_path / "found.json"
+    arguments = ["--along", "20", "--every", "5", "--out", str(out), "--json"]
+    assert run(["curvature", task, *arguments]) == 130
+    told = json.loads(capsys.readouterr().out)
+    assert told["along"]["reason"] == "interrupted after 7 updates"
+    assert told["along"]["steps"] == json.loads(out.read_text(encoding="utf-8"))["along"]["steps"] == [0, 5]
+
+
 @pytest.mark.parametrize("suffix", ["png", "svg", "csv", "parquet", "json"])
 def test_files_are_written_by_their_suffix(suffix: str, task: str, tmp_path: Path) -> None:
     """Each format is written and is of its kind."""

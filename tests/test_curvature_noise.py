@@ -154,3 +154,4 @@ def test_an_interrupted_training_keeps_its_curve() -> None:
     found = edge(task(30), "sgd:lr=0.1", steps=20, every=5, tick=stop)
     assert list(found.steps) == [0, 5]
     assert found.reason == "interrupted after 7 updates"
+    assert found.interrupted

@@ -115,6 +115,22 @@ def test_divergence_stops_a_lane_and_no_other(kind: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", [Lanes, Singles])
+def test_where_all_have_diverged_nothing_is_left_to_do(kind: Any) -> None:
+    """Lanes that have all diverged can be advanced, dropped and measured again."""
+    made = kind(
+        laned.task("linear", loss=lambda m, b: m(b[0]).square().mean()),
+        [("sgd:lr=1e30", 0), ("sgd:lr=1e30", 1)],
+        steps=20,
+    )
+    made.advance(15)
+    made.drop([0, 1])
+    made.advance()
+    made.drop([])
+    assert made.alive == []
+    assert [told for told, _ in made.measure()] == [math.inf, math.inf]
+
+
+@pytest.mark.parametrize("kind", [Lanes, Singles])
 def test_lanes_advance_in_pieces(kind: Any) -> None:
     """Lanes may be advanced in pieces and measured between; dropped ones keep what was measured last."""
     task = laned.task("dropout")

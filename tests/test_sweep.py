@@ -231,6 +231,8 @@ def test_schedules_are_values(tmp_path: Path) -> None:
         ({"device": "abacus"}, "cpu always can"),
         ({"steps": 0}, "steps must be a whole number"),
         ({"chunk": -1}, "chunk must be"),
+        ({"gpus": 1.0}, "go with --cluster"),
+        ({"gpus": -1.0, "engine": "ray"}, "a number from 0 on"),
         ({"halving": 0.5}, "above 1"),
         ({"curvature": -1.0}, "above 0"),
     ],

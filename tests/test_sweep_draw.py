@@ -11,7 +11,7 @@ import pytest
 from ravine import algebra
 from ravine.draw.sweepdata import picture, place
 from ravine.sweep import sweep
-from swept import AXES, one_by_one, toy
+from swept import AXES, TOY, one_by_one, toy
 
 __all__ = ["one_by_one"]  # a fixture
 
@@ -108,6 +108,22 @@ def test_json_is_one_object(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert (told["counts"]["done"], told["counts"]["diverged"], told["rows"]) == (2, 2, 4)
     assert told["best"]["settings"]["lr"] == 0.01
     assert (tmp_path / "map.svg").stat().st_size > 1000
+
+
+@pytest.mark.usefixtures("one_by_one")
+@pytest.mark.parametrize("engine", ["lanes", "processes"])
+def test_what_a_task_prints_is_no_part_of_the_object(
+    engine: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A loss that prints does so on stderr, in this process and in workers; stdout is one object."""
+    made = toy(tmp_path, TOY.replace("lambda model, batch: (", "lambda model, batch: print('trained') or ("))
+    words = ["--lr", "0.01", "--mu", "0.5", "--steps", "3", "--engine", engine, "--workers", "1", "--json"]
+    from ravine.cli import app
+
+    assert app.run(["sweep", made, *words, "--out", str(tmp_path / "out"), "--figure", str(tmp_path / "map.svg")]) == 0
+    told = capfd.readouterr()
+    assert json.loads(told.out)["rows"] == 1
+    assert told.err.count("trained") >= 3
 
 
 @pytest.mark.parametrize(

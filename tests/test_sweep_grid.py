@@ -98,7 +98,7 @@ def test_what_is_no_grid_is_refused(rule: str, axes: dict[str, object], words: s
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("seeds", [0, -1, True, [], [1.5, "x"], "a"])
+@pytest.mark.parametrize("seeds", [0, -1, True, [], [1.5, "x"], "a", 10**12])
 def test_what_are_no_seeds_is_refused(seeds: object) -> None:
     """Seeds are a number or a list of whole numbers."""
     with pytest.raises(SweepError):

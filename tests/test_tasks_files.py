@@ -215,6 +215,10 @@ BAD = {
         RETURNS.format("Task(net, mse, (x / 0, y), 32)"),
         "the loss of the untrained model is nan: the data holds numbers that are not finite",
     ),
+    "nan in one sample": (
+        "y[90] = math.nan\n" + RETURNS.format("Task(net, mse, (x, y), 32)"),
+        "the data holds numbers that are not finite, and with them the loss is nan",
+    ),
     "nan in the model": (
         "def make():\n    made = net()\n    nn.init.constant_(made[0].bias, math.nan)\n    return made\n"
         + RETURNS.format("Task(make, mse, (x, y), 32)"),
@@ -296,6 +300,14 @@ BAD = {
     "a class": ("class make_task: pass\n", "make_task is a type and not a task"),
     "dtype": (RETURNS.format("Task(net, mse, (labels[:, None], y), 32)"), "its loss raised RuntimeError"),
 }
+
+
+def test_a_loss_that_passes_over_gaps_is_taken(tmp_path: Path) -> None:
+    """Data may hold numbers that are not finite, if the loss takes no notice of them."""
+    code = "y[90] = math.nan\n" + RETURNS.format(
+        "Task(net, lambda m, b: (m(b[0]) - b[1]).square().nanmean(), (x, y), 32)"
+    )
+    assert load(f"{written(tmp_path, code)}:make_task").samples == 96
 
 
 @pytest.mark.parametrize("mistake", BAD)

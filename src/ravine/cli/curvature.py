@@ -59,10 +59,12 @@ def curvature(
         _write(found, told, out)
     if json:
         print_json(told)
-        return
-    _print(found)
-    if out is not None:
-        print(f"written: {out}")
+    else:
+        _print(found)
+        if out is not None:
+            print(f"written: {out}")
+    if found.edge is not None and found.edge.interrupted:
+        raise typer.Exit(130)
 
 
 def _write(found: Any, told: dict[str, Any], out: Path) -> None:

@@ -81,7 +81,7 @@ def sweep(
     figure, export = file_free(figure, FIGURES), file_free(export, TABLES)
 
     try:
-        with _bar(json) as tick:
+        with contextlib.redirect_stdout(sys.stderr), _bar(json) as tick:  # what a file of yours prints
             made = run(
                 task, rule, {"lr": lr or None, "mu": mu or None, **_axes(axis)}, steps=steps, seeds=_seeds(seeds), out=out,
                 engine=engine, cluster=cluster or None, workers=workers, gpus=gpus, device=device, dtype=dtype,

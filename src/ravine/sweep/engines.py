@@ -116,12 +116,17 @@ def _greet(pools: list[ProcessPoolExecutor]) -> None:
 
 
 def _begin() -> None:
-    """Make a new process a worker: one thread, deaf to Ctrl-C, which its parent handles, and gone when its parent is."""
+    """Make a new process a worker: one thread, deaf to Ctrl-C, which its parent handles, and gone when its parent is.
+
+    What a task prints goes to stderr: stdout is the parent's, which prints its result there.
+    """
     import signal
+    import sys
     from multiprocessing import parent_process
     from multiprocessing.connection import wait as until
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.stdout = sys.stderr
     parent = parent_process()
 
     def watch() -> None:

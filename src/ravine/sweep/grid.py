@@ -140,6 +140,8 @@ def seeds_of(seeds: int | Iterable[int]) -> tuple[int, ...]:
     >>> seeds_of(3), seeds_of([5, 2])
     ((0, 1, 2), (5, 2))
     """
+    if isinstance(seeds, int) and seeds > MOST:
+        raise SweepError(f"{seeds:,} seeds are too many, at most {MOST:,} trainings are allowed; use fewer")
     try:
         found = tuple(range(seeds)) if isinstance(seeds, int) else tuple(dict.fromkeys(map(int, seeds)))
     except (TypeError, ValueError):

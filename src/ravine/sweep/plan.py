@@ -57,6 +57,8 @@ class Plan:
                 self._stay()
 
     def _check(self) -> None:
+        from ravine.torch.training import usable
+
         for key, known in (("engine", engines.ENGINES), ("dtype", DTYPES)):
             if getattr(self, key) not in known:
                 raise SweepError(f"there is no {key} {shown(getattr(self, key))}; {nearest(getattr(self, key), known)}")
@@ -66,22 +68,17 @@ class Plan:
             self.engine = "ray"
         if self.cluster and self.engine != "ray":
             raise SweepError(f"a cluster is for the engine ray, got {self.engine}; leave --engine or --cluster out")
-        self._check_device()
+        if self.gpus is not None and (self.engine != "ray" or not 0 <= self.gpus < math.inf):
+            raise SweepError(
+                f"GPUs of a chunk are a number from 0 on and go with --cluster, got {self.gpus:g}; leave it out"
+            )
+        usable(self.device, here=self.engine != "ray")
         moving = [method for method in self.grid.cells if not method.steady]
         try:
             for method in moving:
                 method.row(np.arange(self.steps))
         except RuleError as error:
             raise SweepError(f"the grid has a cell that is not allowed: {error}") from None
-
-    def _check_device(self) -> None:
-        import torch
-
-        try:
-            torch.zeros(1, device=self.device) if self.engine != "ray" else torch.device(self.device)
-        except (RuntimeError, AssertionError) as error:
-            said = str(error).split(".")[0].splitlines()[0][:100]
-            raise SweepError(f"the device {shown(self.device)} cannot be used here: {said}; cpu always can") from None
 
     def _choose(self) -> None:
         """Choose the engine: lanes where the model can be batched and that pays, else processes.

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ravine.errors import RavineError, TaskError, reason
+from ravine.errors import RavineError, TaskError, reason, shown
 from ravine.tasks.task import Batch as Batch
 from ravine.tasks.task import Task, torch
 
@@ -29,6 +29,8 @@ def seeds(seed: int) -> Seeds:
     >>> seeds(0).init
     0
     """
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**63:
+        raise TaskError(f"a seed must be a whole number from 0 on, got {shown(seed)}")
     order, noise = np.random.SeedSequence(seed).generate_state(2)
     return Seeds(seed, int(order), int(noise))
 

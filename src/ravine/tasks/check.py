@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from ravine.errors import TaskError, reason
-from ravine.tasks.batches import batches, moved, seeds, tensors
+from ravine.tasks.batches import batches, moved, pieces, seeds, tensors
 from ravine.tasks.once import loss_of, metric_of, new_model, value_of
 from ravine.tasks.task import Task, torch
 
@@ -43,6 +43,7 @@ def first_loss(task: Task) -> float:
             )
         _differentiated(task, model, loss)
         value_of(task, model.eval(), batch)
+        _whole(task, model)
         for key in task.metrics:
             metric_of(task, key, model, batch)
     return value
@@ -80,6 +81,19 @@ def _holds_tensors(task: Task, batch: Any) -> None:
     """Refuse a batch in which no tensor is found."""
     if not tensors(batch):
         raise TaskError(f"{task.name}: its data yields {type(batch).__name__}; yield a tensor or a tuple of tensors")
+
+
+def _whole(task: Task, model: Any) -> None:
+    """Refuse data with numbers that are not finite, where the loss minds them: a training meets them sooner or later."""
+    if task.samples is None or all(bool(part.isfinite().all()) for part in task.data):
+        return
+    for piece, _ in pieces(task):
+        value = value_of(task, model, moved(piece, "cpu", torch.float32))
+        if not math.isfinite(value):
+            raise TaskError(
+                f"{task.name}: the data holds numbers that are not finite, and with them the loss is {value}; "
+                "leave these samples out, or have the loss pass over them"
+            )
 
 
 def _blame(model: Any, batch: Any) -> str:

@@ -44,6 +44,7 @@ class Edge:
     seconds: float  # with the training
     reason: str = ""  # why it ended early
     name: str = ""
+    interrupted: bool = False  # by Ctrl-C
 
     @property
     def crossed(self) -> int | None:
@@ -108,7 +109,7 @@ def edge(
     for key, value in (("steps", steps), ("every", every)):
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise CurvatureError(f"{key} must be a whole number from 1 on, got {shown(value)}")
-    began, reason = time.perf_counter(), ""
+    began, reason, interrupted = time.perf_counter(), "", False
     losses, found = np.full(steps, np.nan), dict[int, Curvature]()
     last: torch.Tensor | None = None
     with trained_model(task, seed, device, dtype) as (here, model):
@@ -132,9 +133,11 @@ def edge(
                 if tick:
                     tick(step + 1, steps)
         except KeyboardInterrupt:
-            reason = f"interrupted after {len(losses[np.isfinite(losses)])} updates"
+            interrupted, reason = True, f"interrupted after {len(losses[np.isfinite(losses)])} updates"
         except CurvatureError as error:
             reason = str(error)
+    if not found and interrupted:
+        raise KeyboardInterrupt
     if not found:
         raise CurvatureError(f"{task.name}: nothing was measured: {reason}")
     at = np.array(sorted(found))
@@ -150,4 +153,5 @@ def edge(
         seconds=time.perf_counter() - began,
         reason=reason,
         name=task.name,
+        interrupted=interrupted,
     )

@@ -248,7 +248,7 @@ class Lanes:
         alive = set(self.alive)
         if len(alive) * 4 > len(self._order) * 3:
             return
-        kept = torch.tensor([k in alive for k in self._order], device=self.stack.device)
+        kept = torch.tensor([k in alive for k in self._order], dtype=torch.bool, device=self.stack.device)
         self._x, self._v = self._x[kept], self._v[kept]
         self._order = [k for k in self._order if k in alive]
 

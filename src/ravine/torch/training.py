@@ -11,6 +11,7 @@ import torch
 
 from ravine import rules, schedules
 from ravine.charts import EVERY
+from ravine.errors import TaskError, shown
 from ravine.surfaces.interface import Array
 from ravine.tasks.batches import batches, on, pieces, seeds
 from ravine.tasks.once import loss_of as loss_of
@@ -93,6 +94,15 @@ def train(
     return Trained(method, seed, losses, value, metrics)
 
 
+def usable(device: Any, here: bool = True) -> None:
+    """Refuse a device that torch cannot use here, or of which it does not know the name; raises `TaskError`."""
+    try:
+        torch.zeros(1, device=device) if here else torch.device(device)
+    except (RuntimeError, AssertionError) as error:
+        said = str(error).split(".")[0].splitlines()[0][:100]
+        raise TaskError(f"the device {shown(str(device))} cannot be used here: {said}; cpu always can") from None
+
+
 @contextmanager
 def trained_model(task: Task, seed: int, device: Any, dtype: torch.dtype) -> Iterator[tuple[Task, Any]]:
     """Hand out the task on its device and a new model in training mode, with torch's random numbers at its noise seed.
@@ -100,6 +110,7 @@ def trained_model(task: Task, seed: int, device: Any, dtype: torch.dtype) -> Ite
     The model is made in torch's default dtype on the CPU and moved then, so that every dtype and device begins with the
     same weights.
     """
+    usable(device)
     with torch.random.fork_rng():
         torch.manual_seed(seeds(seed).init)
         model = new_model(task).to(device, dtype).train()

@@ -158,6 +158,26 @@ def _seen_through(function: Any) -> Callable[..., Any]:
     return run
 
 
+def _layers(mode: Chances, func: Any, input: Any, begin: Any, weights: Any, *rest: Any) -> Any:
+    """Run recurrent layers one by one, with a dropout between them that is drawn here."""
+    if not isinstance(rest[0], bool) or rest[1] < 2 or not rest[2] or not rest[3]:  # a packed sequence; nothing to draw
+        return func(input, begin, weights, *rest)
+    bias, layers, p, training, both, batch_first = rest
+    directions = 2 if both else 1
+    states = (begin,) if torch.is_tensor(begin) else tuple(begin)
+    each = len(weights) // layers
+    ends = []
+    run = input.transpose(0, 1) if batch_first else input
+    for layer in range(layers):
+        rows = tuple(state[layer * directions : (layer + 1) * directions] for state in states)
+        own = weights[layer * each : (layer + 1) * each]
+        run, *end = func(run, rows if len(rows) > 1 else rows[0], own, bias, 1, 0.0, training, both, False)
+        ends.append(end)
+        if layer < layers - 1:
+            run = _dropped("dropout")(mode, functional.dropout, run, p)
+    return (run.transpose(0, 1) if batch_first else run, *(torch.cat(parts) for parts in zip(*ends, strict=True)))
+
+
 TAKEN: dict[Any, Callable[..., Any]] = {
     functional.dropout: _dropped("dropout"),
     torch.dropout: _dropped("dropout"),
@@ -168,6 +188,7 @@ TAKEN: dict[Any, Callable[..., Any]] = {
     functional.feature_alpha_dropout: _dropped("alpha", _features()),
     functional.scaled_dot_product_attention: _attention,
     functional.multi_head_attention_forward: _seen_through(functional.multi_head_attention_forward),
+    **dict.fromkeys((torch.lstm, torch.gru, torch.rnn_tanh, torch.rnn_relu), _layers),
     torch.rand_like: _like("rand"),
     torch.randn_like: _like("randn"),
     torch.rand: _new("rand"),

@@ -97,7 +97,7 @@ class Stack:
         """Return a flat (lanes, P) or (P,) tensor as parameters, each (lanes, …) or (…), in the same memory."""
         ahead = flat.shape[:-1]
         parts = torch.split(flat, [torch.Size(shape).numel() for shape in self.shapes], -1)
-        return tuple(part.view(*ahead, *shape) for part, shape in zip(parts, self.shapes, strict=True))
+        return tuple(part.view((*ahead, *shape)) for part, shape in zip(parts, self.shapes, strict=True))
 
     def loss(self, parameters: Tensors, held: Tensors, batch: Batch) -> torch.Tensor:
         """Return the loss of one lane."""

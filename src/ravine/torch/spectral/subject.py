@@ -12,7 +12,7 @@ from ravine.errors import CurvatureError, RavineError, reason, shown
 from ravine.tasks.batches import on, pieces, seeds
 from ravine.tasks.task import Task
 from ravine.torch.spectral.products import Pieces
-from ravine.torch.training import loss_of, new_model
+from ravine.torch.training import loss_of, new_model, usable
 
 BUDGET = 1 << 30  # bytes that kept graphs may take on a CPU; on a GPU a quarter of what is free
 TIMES = 4  # the graph of a gradient takes about so many times the bytes of that of the loss
@@ -39,6 +39,7 @@ class Subject:
 def model_of(task: Task, model: Any, seed: int, device: Any, dtype: torch.dtype | None) -> Any:
     """Return a model of the task that may be measured: the one given, or a new one; in halves of floats a copy in full."""
     if model is None:
+        usable(device)
         with torch.random.fork_rng():
             torch.manual_seed(seeds(seed).init)
             return new_model(task).to(device, dtype or torch.float32)
