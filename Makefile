@@ -1,7 +1,7 @@
 # Each target is one command a contributor types; `make check` is what must be green.
 PYTHON ?= python
 
-.PHONY: install check fix test slow bench gallery theory maps training page newcomer
+.PHONY: install check fix test slow bench gallery theory maps training page sweep newcomer
 
 install:  ## the package as it stands here, with everything the tests need
 	$(PYTHON) -m pip install -e '.[test]'
@@ -27,6 +27,8 @@ bench:  ## timings against peers, in one run, with ratios
 	$(PYTHON) benchmarks/map.py
 	$(PYTHON) benchmarks/torch_step.py
 	$(PYTHON) benchmarks/page.py
+	$(PYTHON) benchmarks/lanes.py
+	$(PYTHON) benchmarks/curvature.py digits-mlp
 
 maps:  ## the pictures of docs/maps
 	$(PYTHON) -m ravine map "x^2 + 50y^2" --rule heavyball --start 180,90 --steps 300 --out docs/maps/bowl.png
@@ -45,6 +47,9 @@ training:  ## the figure of docs/training.md
 
 page:  ## the picture of docs/page.md, taken in Chromium
 	$(PYTHON) tests/browsing.py docs/page/page.png
+
+sweep:  ## the figure of docs/sweep.md
+	$(PYTHON) -m ravine sweep digits-mlp --lr 1e-3:3:10 --mu 0,0.5,0.9,0.95,0.99 --steps 100 --seeds 2 --out .sweep --figure docs/sweep/digits.png
 
 newcomer:  ## the README's first two blocks in a fresh clone and an empty environment
 	bash tests/newcomer.sh 1 2

@@ -318,3 +318,29 @@ def test_the_lines_make_the_optimizer_that_was_recommended(rule: str, form: str)
         if model is theirs and "tau" in rule:
             continue  # torch leaves dampening out of its first step
         torch.testing.assert_close(model.weight, wanted.weight, rtol=1e-5, atol=1e-7)
+
+
+def test_the_leader_is_climbed_from_until_more_is_worse() -> None:
+    """Where a larger learning rate is better than all that halving liked, it is tried, and so is one beyond the best."""
+    from ravine.tuning import finals
+    from ravine.tuning.cells import planes
+    from ravine.tuning.lab import Lab, Trial
+    from ravine.tuning.ledger import Ledger
+
+    class Bowl(Lab):
+        def whole(self, cells, purpose):  # type: ignore[no-untyped-def]
+            for cell, seed in cells:
+                self.ledger.spend(purpose, self.steps)
+                loss = (1 + (np.log(cell.lr) - np.log(0.5)) ** 2) / 100
+                self.trials.append(Trial(cell, seed, self.steps, loss, True, purpose, np.full(self.steps, loss)))
+            return self.trials
+
+    (plane,) = planes("nesterov")
+    lab = Bowl(None, 10, Ledger(200), lambda *_: None)  # type: ignore[arg-type]
+    first = plane.cell(np.log(0.1 / (1 - 0.9)), -np.log(0.1))
+    lab.whole([(first, 0)], "halving")
+    finals.climb(lab, [plane], 0)
+    rates = sorted(t.cell.lr for t in lab.trials)
+    best = min(lab.trials, key=lambda t: t.loss).cell.lr
+    assert first.lr < best < rates[-1]
+    assert 0.3 < best < 0.8

@@ -59,7 +59,8 @@ def batch_loss(crew: Crew) -> Array:
     """Return the mean of each training's last batch losses, infinity where one of them is not finite."""
     losses = np.asarray(crew.losses, float)
     window = losses[:, -max(LEAST, math.ceil(SHARE * losses.shape[1])) :]
-    mean: Array = np.where(np.isfinite(window).all(axis=1), np.nan_to_num(window).mean(axis=1), np.inf)
+    with np.errstate(over="ignore"):  # losses that are finite, with a sum that is not
+        mean: Array = np.where(np.isfinite(window).all(axis=1), np.nan_to_num(window).mean(axis=1), np.inf)
     return mean
 
 

@@ -16,6 +16,7 @@ NEAR, CAUTION = 0.05, 0.5  # in log loss: how much worse a safer cell may be, an
 STEP = math.log(1.3)  # between neighbours along the level
 ASIDE = math.log(1.7)  # between neighbours along the depth
 SEEDS, MOST = 3, 5  # of whoever is recommended, at least where the budget allows, and at most
+KEPT = 4  # trainings that climbing leaves
 CONFIRM = 6  # trainings that are kept for more seeds
 UNSTEADY = 0.3
 STEEP = math.log(8.0)  # how much worse the next cell upward may count
@@ -112,6 +113,26 @@ def _edge(cell: Cell, means: dict[Cell, float], planes: Sequence[Plane]) -> floa
 def plane_of(cell: Cell, planes: Sequence[Plane]) -> Plane:
     """Return the plane in which a cell lies."""
     return next(plane for plane in planes if plane.rule == cell.rule)
+
+
+def climb(lab: Lab, planes: Sequence[Plane], seed: int) -> None:
+    """Go up in level from the leader as long as that is better: short trainings, which chose it, like too low a level."""
+    while True:
+        table = standings(lab.trials, planes)
+        if lab.afford(1) <= KEPT or not table or not _open(table[0].cell, lab.trials, planes):
+            return
+        plane = plane_of(table[0].cell, planes)
+        level, depth = plane.where(table[0].cell)
+        lab.whole([(plane.cell(level + 2 * STEP, depth, table[0].cell.form), seed)], "refinement")
+
+
+def _open(leader: Cell, trials: Sequence[Trial], planes: Sequence[Plane]) -> bool:
+    """Say whether no whole training above the leader's level is known."""
+    plane = plane_of(leader, planes)
+    level, depth = plane.where(leader)
+    alike = [t.cell for t in trials if t.whole and (t.cell.rule, t.cell.form) == (leader.rule, leader.form)]
+    places = [plane.where(cell) for cell in alike]
+    return not any(up - level > 0.05 and abs(deep - depth) < 0.1 for up, deep in places)
 
 
 def refine(lab: Lab, planes: Sequence[Plane], seeds: Sequence[int], confirm: int = CONFIRM) -> None:

@@ -79,6 +79,7 @@ def _search(lab: Lab, planes: Sequence[Plane], measured: foresight.Measured, see
         lab.whole([(cell, seed) for cell in usual()], "usual")
     level = search.scan(lab, planes[0], foresight.center(planes[0], measured, lab.steps), seed)
     search.halve(lab, planes, level, seed)
+    finals.climb(lab, planes, seed)
     finals.refine(lab, planes, seeds)
     finals.confirm(lab, planes, seeds)
 
