@@ -2,6 +2,7 @@
 
     ravine tasks examples/task.py:make_task          # checks it, and says what is missing
     ravine tune examples/task.py:make_task
+    python examples/task.py                         # trains both of this file once
 
 Replace the data and the model by yours. The loss may use the model as it likes, `model.encoder(x)` too. A batch is what
 the data give: of a tuple of tensors a tuple, of a mapping a mapping, of a DataLoader what that yields.
@@ -12,6 +13,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from ravine.tasks import Task, task
+from ravine.torch import train
 
 
 def spirals(samples: int = 600) -> tuple[torch.Tensor, torch.Tensor]:
@@ -57,3 +59,9 @@ def stream(seed: int):  # type: ignore[no-untyped-def]
 def waves(model: nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
     """Squared error of a wave, on new points in each batch."""
     return (model(batch["x"]) - batch["y"]).square().mean()
+
+
+if __name__ == "__main__":
+    for made in (make_task(), waves):
+        trained = train(made, "nag:lr=0.1,mu=0.9")
+        print(f"{made.name}: loss {trained.losses[0]:.3f} at the start, {trained.loss:.3f} after {made.steps} steps")

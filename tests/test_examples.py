@@ -69,6 +69,14 @@ def test_two_processes_end_where_one_does() -> None:
     assert max(apart) < 1e-5
 
 
+def test_the_file_to_copy_trains_both_its_tasks() -> None:
+    """Each of the two losses falls to less than a half."""
+    shown = run("task")
+    started, ended = numbers(r"loss (\S+) at", shown), numbers(r"start, (\S+) after", shown)
+    assert len(ended) == 2
+    assert all(after < before / 2 for before, after in zip(started, ended, strict=True))
+
+
 def test_every_example_is_run() -> None:
     """There is a test for each file of examples/, and each says what it shows."""
     mine = Path(__file__).read_text(encoding="utf-8")

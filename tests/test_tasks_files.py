@@ -151,6 +151,7 @@ def test_every_form_keeps_its_fingerprint(form: str, tmp_path: Path) -> None:
     assert fingerprint(load(path, check=False)) != fingerprint(load(changed, check=False))
 
 
+@pytest.mark.filterwarnings("ignore:os.fork")  # jax, where another test loaded it, warns of the loader's own fork
 def test_a_data_loader_with_processes_of_its_own(tmp_path: Path) -> None:
     """A DataLoader whose batches are made by another process trains, the same again with the same seed."""
     loader = "DataLoader(TensorDataset(x, y), batch_size=24, shuffle=True, num_workers=1)"
