@@ -1,7 +1,7 @@
 # Each target is one command a contributor types; `make check` is what must be green.
 PYTHON ?= python
 
-.PHONY: install check fix test slow bench gallery theory maps training page sweep newcomer
+.PHONY: install check fix test slow bench gallery theory maps training page sweep evidence newcomer
 
 install:  ## the package as it stands here, with everything the tests need
 	$(PYTHON) -m pip install -e '.[test]'
@@ -50,6 +50,9 @@ page:  ## the picture of docs/page.md, taken in Chromium
 
 sweep:  ## the figure of docs/sweep.md
 	$(PYTHON) -m ravine sweep digits-mlp --lr 1e-3:3:10 --mu 0,0.5,0.9,0.95,0.99 --steps 100 --seeds 2 --out .sweep --figure docs/sweep/digits.png
+
+evidence:  ## the figure of docs/tune.md
+	OMP_NUM_THREADS=1 $(PYTHON) -m ravine tune digits-mlp --budget 20 --out docs/tune/digits.png
 
 newcomer:  ## the README's first two blocks in a fresh clone and an empty environment
 	bash tests/newcomer.sh 1 2

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedFormatter, FixedLocator, NullFormatter, NullLocator
+from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from ravine.draw.style import FAINT, FONT, INK, MARKERS, PALETTE, figure, halo, plain
 from ravine.files import aside
@@ -152,6 +152,9 @@ def _coloured(ax: Axes, dots: list[Dot]) -> None:
         )  # fmt: skip
     assert points is not None
     bar = ax.figure.colorbar(points, ax=ax, pad=0.02, extend="max")
+    bar.locator, bar.formatter = LogLocator(subs=(1, 2, 5)), FuncFormatter(lambda value, _: f"{value:g}")
+    bar.minorlocator = NullLocator()
+    bar.update_ticks()
     bar.ax.tick_params(labelsize=FONT - 2, colors=INK, which="both")
 
 
@@ -192,7 +195,7 @@ def cost(ax: Axes, shown: EvidencePicture) -> None:
     ax.set_yticks([])
     plain(ax, "spent, in trainings", "")
     ax.spines["left"].set_visible(False)
-    ax.legend(fontsize=FONT - 2, loc="upper left", ncols=6, bbox_to_anchor=(0, -0.75), frameon=False, borderpad=0)
+    ax.legend(fontsize=FONT - 2, loc="lower left", ncols=6, bbox_to_anchor=(0, 0.86), frameon=False, borderpad=0)
 
 
 # One page --------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from ravine.tuning.lab import Lab, Trial
 
 STEADY = 0.1, 2  # a spread below which so many trainings are kept for more seeds
 CALM = 0.002  # a spread over seeds below which they are as good as one
-NEAR, CAUTION = 0.05, 0.5  # in log loss: how much worse a safer cell may be, and per spread of the seeds
+NEAR, CAUTION = 0.05, 1.0  # in log loss: how much worse a safer cell may be, and per spread of the seeds
 STEP = math.log(1.3)  # between neighbours along the level
 ASIDE = math.log(1.7)  # between neighbours along the depth
 SEEDS, MOST = 3, 5  # of whoever is recommended, at least where the budget allows, and at most
