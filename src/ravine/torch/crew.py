@@ -11,7 +11,8 @@ from ravine import rules
 from ravine.errors import TaskError
 from ravine.tasks.task import Task
 from ravine.torch.fitness import unfit
-from ravine.torch.lanes import Lanes, Run, one_thread
+from ravine.torch.lanes import Lanes, Run
+from ravine.torch.pace import one_thread
 from ravine.torch.singles import Single, Singles
 from ravine.torch.training import Tick, Trained
 

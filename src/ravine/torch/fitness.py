@@ -10,10 +10,10 @@ import torch
 from ravine.errors import RavineError, reason
 from ravine.tasks.batches import batches
 from ravine.tasks.task import Task
-from ravine.torch.lanes import one_thread
 from ravine.torch.lanewise.chances import Chances
 from ravine.torch.lanewise.gradients import batched
 from ravine.torch.lanewise.stack import Leaves, Stack, Tensors, leaves
+from ravine.torch.pace import one_thread
 
 APART = 1.01  # what the weights of the second lane are multiplied with
 EQUAL = {torch.float64: 1e-7, torch.float32: 2e-3}  # largest difference, in lengths of the gradient

@@ -11,9 +11,8 @@ updates, then the next: on the CPU on as many threads as torch has, each with a 
 import math
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -28,6 +27,7 @@ from ravine.torch.lanewise.feed import Feed
 from ravine.torch.lanewise.moves import rows
 from ravine.torch.lanewise.slots import Fed, Slot
 from ravine.torch.lanewise.stack import Stack, leaves
+from ravine.torch.pace import one_thread
 from ravine.torch.training import Tick, Trained, measured
 
 SPAN = 16  # updates between two looks at the losses, at most
@@ -251,14 +251,3 @@ class Lanes:
         kept = torch.tensor([k in alive for k in self._order], dtype=torch.bool, device=self.stack.device)
         self._x, self._v = self._x[kept], self._v[kept]
         self._order = [k for k in self._order if k in alive]
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Keep torch from spreading an operation over threads: small ones would wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

@@ -1,8 +1,8 @@
-"""How long a step of a training takes, measured."""
+"""How long a step of a training takes, measured on one thread."""
 
-import contextlib
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -35,7 +35,7 @@ def pace(task: Task, *, seconds: float = 0.3) -> float:
         True
     """
     took: list[float] = []
-    with _one_thread(), trained_model(task, 0, "cpu", torch.float32) as (here, model):
+    with one_thread(), trained_model(task, 0, "cpu", torch.float32) as (here, model):
         optimizer = optimizer_of(rules.parse("heavyball:lr=1e-9,mu=0.9"), model.parameters())
         for batch, step in zip(batches(here, 0), range(WARM + MOST), strict=False):
             began = time.perf_counter()
@@ -49,11 +49,12 @@ def pace(task: Task, *, seconds: float = 0.3) -> float:
     return 100 * float(np.median(took))
 
 
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    was = torch.get_num_threads()
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Keep torch from spreading an operation over threads: small ones would wait for each other."""
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         yield
     finally:
-        torch.set_num_threads(was)
+        torch.set_num_threads(threads)
