@@ -10,7 +10,15 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
+from matplotlib.ticker import (
+    FixedFormatter,
+    FixedLocator,
+    FuncFormatter,
+    LogLocator,
+    MaxNLocator,
+    NullFormatter,
+    NullLocator,
+)
 
 from ravine.draw.style import FAINT, FONT, INK, MARKERS, PALETTE, figure, halo, plain
 from ravine.files import aside
@@ -152,7 +160,9 @@ def _coloured(ax: Axes, dots: list[Dot]) -> None:
         )  # fmt: skip
     assert points is not None
     bar = ax.figure.colorbar(points, ax=ax, pad=0.02, extend="max")
-    bar.locator, bar.formatter = LogLocator(subs=(1, 2, 5)), FuncFormatter(lambda value, _: f"{value:g}")
+    wide = (norm.vmax or 1.0) > 10 * (norm.vmin or 1.0)  # else a logarithmic scale may have no round number
+    bar.locator = LogLocator(subs=(1, 2, 5)) if wide else MaxNLocator(5)
+    bar.formatter = FuncFormatter(lambda value, _: f"{value:g}")
     bar.minorlocator = NullLocator()
     bar.update_ticks()
     bar.ax.tick_params(labelsize=FONT - 2, colors=INK, which="both")
@@ -177,6 +187,7 @@ def curves(ax: Axes, shown: EvidencePicture) -> None:
     low = min(float(c.losses.min()) for c in shown.curves if len(c.losses))
     ax.set_ylim(max(low, 1e-300) / 1.5, 3 * top)
     plain(ax, "update", "loss of the batches", "The recommended settings against usual ones")
+    ax.tick_params(axis="y", which="minor", labelsize=FONT - 1, labelcolor=INK)  # seen where a loss falls by little
     ax.legend(fontsize=FONT - 2, loc="best", framealpha=0.9)
 
 
