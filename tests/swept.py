@@ -26,9 +26,10 @@ def make_task():
 """
 # The command line in a process of its own, whose trainings run one by one, which is quickest for a small sweep.
 DOOR = """
-import sys, torch
+import signal, sys, torch
 import ravine.torch.crew
 from ravine.cli import app
+signal.signal(signal.SIGINT, signal.default_int_handler)  # who started the tests may have ignored it
 torch.set_num_threads(1)
 ravine.torch.crew.unfit = lambda *_, **__: "the test says so"
 """
