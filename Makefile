@@ -19,7 +19,7 @@ fix:  ## what can be mended by machine
 test:  ## the tests alone
 	$(PYTHON) -m pytest
 
-slow:  ## the tests that take minutes: every pair of rules and charts at 200 settings
+slow:  ## the tests that take long: every pair of rules and charts at 200 settings, sweeps killed ten times, the whole gallery
 	$(PYTHON) -m pytest -m slow
 
 bench:  ## timings against peers, in one run, with ratios

@@ -59,7 +59,7 @@ def test_json_is_one_object_and_nothing_else(
         ("surfaces",),
         ("surfaces", "bowl", "--at", "1,2", "--check"),
         ("surfaces", "sqrt(x)", "--at", "0"),
-        ("gallery", "out"),
+        pytest.param(("gallery", "out"), marks=pytest.mark.slow),  # draws all of it; its claims have tests of their own
         ("film", "bowl", "--seconds", "0.2"),
     ],
 )

@@ -38,6 +38,7 @@ def test_digits_are_the_same_in_place_of_torchs_sgd(tmp_path: Path) -> None:
     assert (tmp_path / "digits.png").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_a_convolutional_net_learns_mnist() -> None:
     """A hundred steps name four digits of five; chance names one of ten."""
     shown = run("mnist_conv", "--rule", "nag", "--steps", "100")
@@ -62,6 +63,7 @@ def test_a_keras_training_goes_on_in_torch() -> None:
     assert max(apart[double]) < 1e-14
 
 
+@pytest.mark.slow  # tests/test_distributed.py holds the same for every path
 def test_two_processes_end_where_one_does() -> None:
     """DDP and FSDP2 end where one process does, to the rounding of a batch summed in two halves."""
     apart = numbers(r"apart by (\S+)", run("distributed", "--steps", "10"))
