@@ -55,15 +55,17 @@ def fresh(task: Task, methods: Sequence[Method], seeds: Sequence[int] = FRESH) -
 def grid(task: Task, rule: str) -> dict[str, Any]:
     """Train 20 x 10 cells with one seed, choose among the five best with more seeds and judge it with the fresh ones."""
     cells = [(float(lr), mu) for lr in LR for mu in MU]
-    losses = trained(task, [(EVERY[rule](lr=lr, mu=mu), 0) for lr, mu in cells])
+    methods = [EVERY[rule](lr=lr, mu=mu) for lr, mu in cells]
+    losses = trained(task, [(method, 0) for method in methods])
     leaders = sorted(range(len(cells)), key=lambda k: losses[k])[:5]
-    means = fresh(task, [EVERY[rule](lr=cells[k][0], mu=cells[k][1]) for k in leaders], CHOOSING)
-    lr, mu = cells[leaders[min(range(5), key=lambda k: means[k])]]
+    means = fresh(task, [methods[k] for k in leaders], CHOOSING)
+    best = leaders[int(np.argmin(means))]
+    lr, mu = cells[best]
     border = lr in (LR[0], LR[-1]) or mu == MU[-1]
     return {
         "lr": lr,
         "mu": mu,
-        "fresh": fresh(task, [EVERY[rule](lr=lr, mu=mu)])[0],
+        "fresh": fresh(task, [methods[best]])[0],
         "border": border,
         "losses": [x if x < math.inf else None for x in losses],
     }

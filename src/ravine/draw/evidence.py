@@ -150,7 +150,8 @@ def _coloured(ax: Axes, dots: list[Dot]) -> None:
     if not dots:
         return
     low = max(min(d.loss for d in dots), 1e-300)
-    norm = LogNorm(low, max(1.05 * low, min(max(d.loss for d in dots), 30 * low)))
+    high = max(1.05 * low, min(max(d.loss for d in dots), 30 * low))
+    norm = LogNorm(low, high)
     points = None
     for k, rule in enumerate(dict.fromkeys(d.rule for d in dots)):
         own = sorted((d for d in dots if d.rule == rule), key=lambda d: -d.loss)
@@ -160,8 +161,8 @@ def _coloured(ax: Axes, dots: list[Dot]) -> None:
         )  # fmt: skip
     assert points is not None
     bar = ax.figure.colorbar(points, ax=ax, pad=0.02, extend="max")
-    wide = (norm.vmax or 1.0) > 10 * (norm.vmin or 1.0)  # else a logarithmic scale may have no round number
-    bar.locator = LogLocator(subs=(1, 2, 5)) if wide else MaxNLocator(5)
+    # Where the scale is short a logarithmic one may have no round number.
+    bar.locator = LogLocator(subs=(1, 2, 5)) if high > 10 * low else MaxNLocator(5)
     bar.formatter = FuncFormatter(lambda value, _: f"{value:g}")
     bar.minorlocator = NullLocator()
     bar.update_ticks()

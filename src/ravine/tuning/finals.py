@@ -95,14 +95,8 @@ def _pooled(level: dict[Cell, list[float]]) -> float:
 
 def _edge(cell: Cell, means: dict[Cell, float], planes: Sequence[Plane]) -> float:
     """Return the mean of the next cell upward, which a training of the cell may come near to; its own if none is near."""
-    plane = plane_of(cell, planes)
-    here, near = plane.where(cell), []
-    for other, mean in means.items():
-        if (other.rule, other.form) == (cell.rule, cell.form):
-            there = plane.where(other)
-            up, across = there[0] - here[0], abs(there[1] - here[1])
-            if 0.05 < up < 0.7 and across < 0.1:
-                near.append((up, mean))
+    away = [(_away(cell, other, planes), mean) for other, mean in means.items()]
+    near = [(up, mean) for (up, deeper), mean in away if 0.05 < up < 0.7 and abs(deeper) < 0.1]
     if not near:
         return means[cell]
     up, mean = min(near)
@@ -115,24 +109,35 @@ def plane_of(cell: Cell, planes: Sequence[Plane]) -> Plane:
     return next(plane for plane in planes if plane.rule == cell.rule)
 
 
+def _away(cell: Cell, other: Cell, planes: Sequence[Plane]) -> tuple[float, float]:
+    """Return by how much another cell lies higher in level, and deeper; infinity where its rule or its form is another."""
+    if (other.rule, other.form) != (cell.rule, cell.form):
+        return math.inf, math.inf
+    plane = plane_of(cell, planes)
+    here, there = plane.where(cell), plane.where(other)
+    return there[0] - here[0], there[1] - here[1]
+
+
+def _higher(cell: Cell, up: float, planes: Sequence[Plane]) -> Cell:
+    """Return the cell that lies so much higher in level, with the same momentum and form."""
+    plane = plane_of(cell, planes)
+    level, depth = plane.where(cell)
+    return plane.cell(level + up, depth, cell.form)
+
+
 def climb(lab: Lab, planes: Sequence[Plane], seed: int) -> None:
     """Go up in level from the leader as long as that is better: short trainings, which chose it, like too low a level."""
     while True:
         table = standings(lab.trials, planes)
         if lab.afford(1) <= KEPT or not table or not _open(table[0].cell, lab.trials, planes):
             return
-        plane = plane_of(table[0].cell, planes)
-        level, depth = plane.where(table[0].cell)
-        lab.whole([(plane.cell(level + 2 * STEP, depth, table[0].cell.form), seed)], "refinement")
+        lab.whole([(_higher(table[0].cell, 2 * STEP, planes), seed)], "refinement")
 
 
 def _open(leader: Cell, trials: Sequence[Trial], planes: Sequence[Plane]) -> bool:
     """Say whether no whole training above the leader's level is known."""
-    plane = plane_of(leader, planes)
-    level, depth = plane.where(leader)
-    alike = [t.cell for t in trials if t.whole and (t.cell.rule, t.cell.form) == (leader.rule, leader.form)]
-    places = [plane.where(cell) for cell in alike]
-    return not any(up - level > 0.05 and abs(deep - depth) < 0.1 for up, deep in places)
+    away = [_away(leader, t.cell, planes) for t in trials if t.whole]
+    return not any(up > 0.05 and abs(deeper) < 0.1 for up, deeper in away)
 
 
 def refine(lab: Lab, planes: Sequence[Plane], seeds: Sequence[int], confirm: int = CONFIRM) -> None:
@@ -184,9 +189,7 @@ def _contested(lab: Lab, planes: Sequence[Plane], seeds: Sequence[int]) -> list[
         below = _below(table, planes)
         first = [table[0].cell, *(s.cell for s in below[:1] if _seen(table) > STEADY[0])]
         if not below and most == SEEDS and _seen(table) > STEADY[0]:
-            plane = plane_of(table[0].cell, planes)
-            level, depth = plane.where(table[0].cell)
-            first.append(plane.cell(level - STEP, depth, table[0].cell.form))
+            first.append(_higher(table[0].cell, -STEP, planes))
         rivals = [s.cell for s in table[:4] if s.score < table[0].score + max(0.1, _seen(table))]
         order = dict.fromkeys([*first, *rivals])
         trained = {cell: sum(other == cell for other, _ in done) for cell in order}
@@ -198,26 +201,15 @@ def _contested(lab: Lab, planes: Sequence[Plane], seeds: Sequence[int]) -> list[
 
 def _below(table: Sequence[Standing], planes: Sequence[Plane]) -> list[Standing]:
     """Return the cells a little below the first in level at its momentum, the nearest first."""
-    plane = plane_of(table[0].cell, planes)
-    here = plane.where(table[0].cell)
-    found = []
-    for s in table[1:]:
-        if (s.cell.rule, s.cell.form) == (table[0].cell.rule, table[0].cell.form):
-            there = plane.where(s.cell)
-            if 0.1 < here[0] - there[0] < 0.7 and abs(here[1] - there[1]) < 0.1:
-                found.append((here[0] - there[0], s))
+    away = [(_away(table[0].cell, s.cell, planes), s) for s in table[1:]]
+    found = [(-up, s) for (up, deeper), s in away if 0.1 < -up < 0.7 and abs(deeper) < 0.1]
     return [s for _, s in sorted(found, key=lambda each: each[0])]
 
 
 def _known(cell: Cell, trials: Sequence[Trial], planes: Sequence[Plane]) -> bool:
-    plane = plane_of(cell, planes)
-    here = plane.where(cell)
-    for trial in trials:
-        if trial.whole and (trial.cell.rule, trial.cell.form) == (cell.rule, cell.form):
-            there = plane.where(trial.cell)
-            if abs(here[0] - there[0]) < 0.6 * STEP and abs(here[1] - there[1]) < 0.5 * ASIDE:
-                return True
-    return False
+    """Say whether a whole training was made as near to a cell as makes no difference."""
+    away = [_away(cell, t.cell, planes) for t in trials if t.whole]
+    return any(abs(up) < 0.6 * STEP and abs(deeper) < 0.5 * ASIDE for up, deeper in away)
 
 
 def _beside(cell: Cell, trials: Sequence[Trial], plane: Plane) -> list[tuple[float, float]]:
